@@ -1,0 +1,1 @@
+//! The door: GraphQL over HTTP, configuration and wiring, and the daybook binary.

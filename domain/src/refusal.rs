@@ -1,0 +1,16 @@
+//! Why a command was refused, whichever rule it was.
+
+/// A business rule that a command broke. The customer reads its message.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// Stub.
+    #[error("refused")]
+    Stub,
+}
+
+impl Refusal {
+    /// The stable code of the rule, such as `INSUFFICIENT_STOCK`.
+    pub fn code(&self) -> &'static str {
+        "STUB"
+    }
+}

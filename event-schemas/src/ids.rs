@@ -1,0 +1,192 @@
+//! Ids: each kind of thing has its own type, so that an order can never be looked up by a payment's id.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Text that is not a valid id, SKU or code, with the rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a valid {kind}: {rule}")]
+pub struct InvalidId {
+    /// What the text was meant to be, such as `SKU`.
+    pub kind: &'static str,
+    /// The text, cut to 80 characters.
+    pub text: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+impl InvalidId {
+    pub(crate) fn new(kind: &'static str, text: &str, rule: &'static str) -> Self {
+        Self { kind, text: text.chars().take(80).collect(), rule }
+    }
+}
+
+macro_rules! uuid_id {
+    ($($(#[$meta:meta])* $name:ident: $kind:literal;)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Uuid::try_parse(text).map(Self).map_err(|_| InvalidId::new($kind, text, "it must be a UUID"))
+            }
+        }
+    )+};
+}
+
+uuid_id! {
+    /// A product: the thing shown on one page of the shop.
+    ProductId: "product id";
+    /// A variant of a product: the thing that is bought.
+    VariantId: "variant id";
+    /// A category of the product tree.
+    CategoryId: "category id";
+    /// A shopping cart. It is unguessable, and whoever knows it may use the cart.
+    CartId: "cart id";
+    /// An order.
+    OrderId: "order id";
+    /// A payment for an order.
+    PaymentId: "payment id";
+    /// One refund of a payment.
+    RefundId: "refund id";
+    /// One shipment of an order, whole or partial.
+    FulfilmentId: "fulfilment id";
+    /// One return of goods.
+    ReturnId: "return id";
+    /// A promotion.
+    PromotionId: "promotion id";
+    /// A review of a purchase.
+    ReviewId: "review id";
+    /// A correction of the books outside any order: a credit note or a bad debt.
+    AdjustmentId: "adjustment id";
+}
+
+macro_rules! text_id {
+    ($($(#[$meta:meta])* $name:ident: $kind:literal, $rule:literal, $valid:expr;)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the text and takes it as it is.
+            ///
+            /// # Errors
+            /// [`InvalidId`] naming the rule that the text breaks.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) { Ok(Self(text)) } else { Err(InvalidId::new($kind, &text, $rule)) }
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> { Self::new(text) }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+fn printable(text: &str, most: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= most && text.trim() == text && !text.chars().any(char::is_control)
+}
+
+fn slug_shaped(text: &str, most: usize) -> bool {
+    !text.is_empty()
+        && text.len() <= most
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+text_id! {
+    /// A stock keeping unit: the merchant's own code for a variant, unique within the store.
+    Sku: "SKU", "1 to 64 printable characters without `@`, not starting or ending with a space",
+        |text| printable(text, 64) && !text.contains('@');
+    /// A place that holds stock, such as `main`.
+    LocationId: "location", "1 to 32 of a-z, 0-9 and `-`", |text| slug_shaped(text, 32);
+    /// A customer's id, given by whoever keeps the accounts.
+    CustomerId: "customer id", "1 to 64 printable characters", |text| printable(text, 64);
+    /// A name in a URL, unique among the store's products or categories.
+    Slug: "slug", "1 to 120 of a-z, 0-9 and `-`", |text| slug_shaped(text, 120);
+    /// A coupon code as shoppers type it; upper case, so that typing it in any case finds it.
+    CouponCode: "coupon code", "3 to 40 of A-Z, 0-9, `-` and `_`", |text| {
+        (3..=40).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    /// A country, ISO 3166-1 alpha-2, such as `GB`.
+    CountryCode: "country code", "two letters A-Z (ISO 3166-1 alpha-2)",
+        |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+}
+
+/// One SKU at one location: the id of a stock stream, written `SKU@location`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StockId {
+    /// What is held.
+    pub sku: Sku,
+    /// Where it is held.
+    pub location: LocationId,
+}
+
+impl fmt::Display for StockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.sku, self.location)
+    }
+}
+
+impl FromStr for StockId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (sku, location) =
+            text.split_once('@').ok_or_else(|| InvalidId::new("stock id", text, "it must read SKU@location"))?;
+        Ok(Self { sku: Sku::new(sku)?, location: LocationId::new(location)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sku_refuses_what_would_break_a_stock_id() {
+        assert!(Sku::new("TEA-100").is_ok());
+        for bad in ["", " TEA", "a@b", "tab\there", &"x".repeat(65)] {
+            assert!(Sku::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_stock_id_reads_back_what_it_prints() {
+        let id: StockId = "TEA-100@main".parse().unwrap();
+        assert_eq!(id.to_string(), "TEA-100@main");
+        assert!("TEA-100".parse::<StockId>().is_err());
+    }
+
+    #[test]
+    fn an_invalid_id_in_a_payload_is_refused_when_it_is_read() {
+        assert!(serde_json::from_str::<Sku>("\"a@b\"").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! The contract: every event that was or may be written, with ids, money, the record envelope and the upcasters.
+//!
+//! Nothing here decides anything. A written event never changes: a new shape is a new version with an upcaster
+//! ([`upcast`]) and a sample, and the tests in `tests/contract.rs` hold the checked-in schemas and samples to that.
+
+#[macro_use]
+mod events;
+mod adjustment;
+mod cart;
+mod category;
+mod claim;
+mod commerce_event;
+mod ids;
+mod metadata;
+mod money;
+mod order;
+mod payment;
+mod personal;
+mod product;
+mod promotion;
+mod record;
+mod review;
+mod stock;
+mod upcast;
+
+pub use adjustment::*;
+pub use cart::*;
+pub use category::*;
+pub use claim::*;
+pub use commerce_event::*;
+pub use events::EventSchema;
+pub use ids::*;
+pub use metadata::*;
+pub use money::*;
+pub use order::*;
+pub use payment::*;
+pub use personal::*;
+pub use product::*;
+pub use promotion::*;
+pub use record::*;
+pub use review::*;
+pub use stock::*;
+pub use upcast::{Raw, UpcastError, upcast};
+
+/// A moment in UTC. Daybook keeps and prints microseconds.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

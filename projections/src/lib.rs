@@ -1,0 +1,1 @@
+//! The views: read models folded from the log, and the runner that keeps them.

@@ -1,0 +1,1 @@
+//! The auditor: the daybook-replay binary, one file per verb.

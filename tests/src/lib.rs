@@ -1,0 +1,1 @@
+//! Stories over the whole shop: contract suites, crash tests and checks of the house itself.
