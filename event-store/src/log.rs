@@ -5,6 +5,8 @@ use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp}
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::Bookkeeping;
+
 /// Where the log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
