@@ -61,12 +61,13 @@ impl<'a> World<'a> {
     /// [`World::into_missing`].
     pub fn get<A: AggregateRoot>(&self, id: impl fmt::Display) -> &'a A {
         let stream = StreamId::new(A::TYPE, id);
-        match self.states.state(&stream) {
-            Some(state) => A::of(state).unwrap_or_else(A::absent),
-            None => {
-                self.missing.borrow_mut().push(stream);
-                A::absent()
-            }
+        let Some(state) = self.states.state(&stream) else {
+            self.missing.borrow_mut().push(stream);
+            return A::absent();
+        };
+        match A::of(state) {
+            Some(aggregate) => aggregate,
+            None => A::absent(),
         }
     }
 
