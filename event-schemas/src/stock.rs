@@ -17,6 +17,24 @@ pub enum ReleaseReason {
     PaymentFailed,
 }
 
+/// Why the books were corrected by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdjustmentReason {
+    /// Units can no longer be sold.
+    Damaged,
+    /// Units are not where they should be.
+    Lost,
+    /// Units turned up that the books did not know.
+    Found,
+    /// Units were stolen.
+    Theft,
+    /// An earlier entry was wrong.
+    Correction,
+    /// Anything else: the note says what.
+    Other,
+}
+
 event! {
     /// Goods came in.
     StockReceived {
@@ -41,8 +59,11 @@ event! {
         pub location: LocationId,
         /// Units added (positive) or taken away (negative).
         pub delta: i64,
+        /// Why.
+        pub reason: AdjustmentReason,
         /// Why, in the words of whoever did it.
-        pub reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub note: Option<String>,
     }
 }
 
@@ -161,7 +182,7 @@ events! {
     /// Everything that can happen to the stock of one SKU at one location.
     StockEvent of "stock" {
         StockReceived = 1,
-        StockAdjusted = 1,
+        StockAdjusted = 2,
         StockCounted = 1,
         StockTransferredOut = 1,
         StockTransferredIn = 1,
