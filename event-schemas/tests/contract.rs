@@ -1,64 +1,218 @@
 //! Holds the checked-in schemas and samples to the Rust types: what was written once can be read for ever.
 //!
-//! `UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract` writes the schema files anew.
+//! Three things are on disk for every version of every event that was ever written: a schema, a sample, and, once the
+//! version is frozen, the digests of both in `contract.lock`. A version is frozen when a newer one replaces it or a
+//! release contains it; from then on neither its files nor its shape may change. Lines of the lock are only ever added.
+//!
+//! `UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract` writes the schemas of versions that are not frozen and
+//! freezes those that were replaced; `UPDATE_SCHEMAS=release` freezes all.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::PathBuf,
+    sync::LazyLock,
+};
 
-use event_schemas::{CommerceEvent, EventSchema};
-use serde_json::Value;
+use event_schemas::{CommerceEvent, DecodeError, EventSchema};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-/// A file of the contract is named for what it describes: `OrderPlaced.v1.json`.
-type Name = (String, u32);
-
-fn folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+/// A version of an event; its files are named for it, such as `OrderPlaced.v1.json`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Written {
+    event_type: String,
+    version: u32,
 }
 
-fn file_name((event_type, version): &Name) -> String {
-    format!("{event_type}.v{version}.json")
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.v{}.json", self.event_type, self.version)
+    }
 }
 
-fn parse_name(file: &str) -> Option<Name> {
-    let (event_type, version) = file.strip_suffix(".json")?.split_once(".v")?;
-    Some((event_type.to_owned(), version.parse().ok()?))
+impl Written {
+    fn of_file(name: &str) -> Option<Self> {
+        let (event_type, version) = name.strip_suffix(".json")?.split_once(".v")?;
+        Some(Self { event_type: event_type.to_owned(), version: version.parse().ok()? })
+    }
 }
 
-/// All files of a folder, by what they describe.
-fn files(folder_name: &str) -> BTreeMap<Name, Value> {
-    let entries = fs::read_dir(folder(folder_name)).unwrap();
-    entries
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let file = path.file_name().unwrap().to_str().unwrap();
-            let name = parse_name(file).unwrap_or_else(|| panic!("{folder_name}/{file} is not named like OrderPlaced.v1.json"));
-            let value = serde_json::from_str(&fs::read_to_string(&path).unwrap());
-            (name, value.unwrap_or_else(|error| panic!("{folder_name}/{file} is not JSON: {error}")))
-        })
-        .collect()
+fn path(relative: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
-fn current() -> BTreeMap<Name, EventSchema> {
-    CommerceEvent::schemas().into_iter().map(|schema| ((schema.event_type.to_owned(), schema.version), schema)).collect()
+/// The files of a folder as text, by what they describe.
+fn files(folder: &str) -> BTreeMap<Written, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(path(folder)).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let written =
+            Written::of_file(&name).unwrap_or_else(|| panic!("{folder}/{name} is not named like {folder}/OrderPlaced.v1.json"));
+        files.insert(written, fs::read_to_string(path(&format!("{folder}/{name}"))).unwrap());
+    }
+    files
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The events as they are written today.
+fn today() -> BTreeMap<Written, EventSchema> {
+    let written = |event: &EventSchema| Written { event_type: event.event_type.to_owned(), version: event.version };
+    CommerceEvent::schemas().into_iter().map(|event| (written(&event), event)).collect()
+}
+
+/// Every version that was ever written: all up to today's, and those of event types that upcasters have since renamed.
+fn ever_written() -> BTreeSet<Written> {
+    let versions = |event: Written| (1..=event.version).map(move |version| Written { version, ..event.clone() });
+    let frozen = lock().into_keys().filter_map(|file| Written::of_file(file.split_once('/')?.1));
+    today().into_keys().flat_map(versions).chain(frozen).collect()
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Digests by file, as `sha256sum --check contract.lock` reads them too.
+fn lock() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(path("contract.lock")).unwrap();
+    text.lines().map(|line| line.split_once("  ").unwrap()).map(|(digest, file)| (file.to_owned(), digest.to_owned())).collect()
+}
+
+/// Writes what `UPDATE_SCHEMAS` asks for, once, before the first test looks.
+static UPDATED: LazyLock<()> = LazyLock::new(|| {
+    let Ok(mode) = std::env::var("UPDATE_SCHEMAS") else { return };
+    let mut lock = lock();
+    for (written, event) in today() {
+        if !lock.contains_key(&format!("schemas/{written}")) {
+            let text = serde_json::to_string_pretty(&event.schema).unwrap() + "\n";
+            fs::write(path(&format!("schemas/{written}")), text).unwrap();
+        }
+    }
+    for written in ever_written().into_iter().filter(|written| mode == "release" || !today().contains_key(written)) {
+        for file in [format!("samples/{written}"), format!("schemas/{written}")] {
+            let text = fs::read_to_string(path(&file)).unwrap();
+            lock.entry(file).or_insert_with(|| digest(&text));
+        }
+    }
+    let lines: String = lock.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
+    fs::write(path("contract.lock"), lines).unwrap();
+});
+
+/// A schema without its descriptions: what may be written, without what is said about it.
+fn shape(schema: &Value) -> Value {
+    match schema {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, value)| !(*name == "description" && value.is_string()))
+            .map(|(name, value)| (name.clone(), shape(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn every_version_ever_written_has_a_schema_and_a_sample_and_no_file_describes_anything_else() {
+    LazyLock::force(&UPDATED);
+    for folder in ["schemas", "samples"] {
+        let found: BTreeSet<_> = files(folder).into_keys().collect();
+        let expected = ever_written();
+        let missing: Vec<_> = expected.difference(&found).map(Written::to_string).collect();
+        let strange: Vec<_> = found.difference(&expected).map(Written::to_string).collect();
+        assert!(missing.is_empty(), "{folder}/ lacks {missing:?}: add them; the payload of a sample is written by hand");
+        assert!(strange.is_empty(), "{folder}/ holds {strange:?}, which no event declares; a written event never goes away");
+    }
 }
 
 #[test]
 fn the_checked_in_schemas_are_those_of_the_rust_types() {
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-        for (name, event) in current() {
-            let text = serde_json::to_string_pretty(&event.schema).unwrap() + "\n";
-            fs::write(folder("schemas").join(file_name(&name)), text).unwrap();
+    LazyLock::force(&UPDATED);
+    let (schemas, lock) = (files("schemas"), lock());
+    for (written, event) in today() {
+        let checked_in = schemas.get(&written).map(|text| json_of(text)).unwrap_or_default();
+        let frozen = lock.contains_key(&format!("schemas/{written}"));
+        let same = if frozen { shape(&checked_in) == shape(&event.schema) } else { checked_in == event.schema };
+        let advice = if frozen {
+            "This version is frozen: give the event its old shape back, or raise its version in `events!`, add a step to \
+             STEPS in src/upcast.rs and a sample, and then run UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract"
+        } else {
+            "No release contains this version: run UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract"
+        };
+        assert!(same, "schemas/{written} is not what the Rust type says. {advice}");
+    }
+}
+
+#[test]
+fn frozen_files_never_change() {
+    LazyLock::force(&UPDATED);
+    let lock = lock();
+    for (file, expected) in &lock {
+        let text = fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{file} is in contract.lock: {error}"));
+        assert_eq!(&digest(&text), expected, "{file} is frozen and was changed: a written event never changes");
+    }
+    for written in ever_written().into_iter().filter(|written| !today().contains_key(written)) {
+        for file in [format!("samples/{written}"), format!("schemas/{written}")] {
+            assert!(lock.contains_key(&file), "{file} was replaced by a newer version: freeze it with UPDATE_SCHEMAS=1");
         }
     }
-    let checked_in = files("schemas");
-    for (name, event) in current() {
-        assert!(
-            checked_in.get(&name) == Some(&event.schema),
-            "schemas/{} is not what the Rust type says. If the event was ever written, its shape must not change: raise its \
-             version in `events!`, add a step to STEPS in src/upcast.rs and a sample. Then run \
-             UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract",
-            file_name(&name)
-        );
+}
+
+#[test]
+fn every_sample_is_valid_against_its_schema_and_a_spoilt_one_is_not() {
+    LazyLock::force(&UPDATED);
+    let schemas = files("schemas");
+    for (written, sample) in files("samples") {
+        let validator = jsonschema::validator_for(&json_of(&schemas[&written])).unwrap();
+        let mut payload = json_of(&sample);
+        if let Err(error) = validator.validate(&payload) {
+            panic!("samples/{written}: {error}");
+        }
+        payload["not_a_field"] = json!(1);
+        assert!(!validator.is_valid(&payload), "schemas/{written} allows fields that it does not name");
     }
+}
+
+#[test]
+fn every_sample_of_today_reads_and_is_written_again_as_it_was() {
+    let samples = files("samples");
+    for written in today().into_keys() {
+        let events = CommerceEvent::decode(&written.event_type, written.version, &samples[&written]).unwrap();
+        let [event] = events.as_slice() else { panic!("samples/{written} reads as {events:?}") };
+        assert_eq!((event.event_type(), event.version()), (written.event_type.as_str(), written.version));
+        assert_eq!(json_of(&event.payload().unwrap()), json_of(&samples[&written]), "samples/{written}");
+    }
+}
+
+#[test]
+fn every_sample_of_the_past_still_reads() {
+    let (today, samples) = (today(), files("samples"));
+    let past: Vec<_> = samples.iter().filter(|(written, _)| !today.contains_key(written)).collect();
+    assert!(!past.is_empty(), "StockAdjusted has a past");
+    for (written, sample) in past {
+        if let Err(error) = CommerceEvent::decode(&written.event_type, written.version, sample) {
+            panic!("samples/{written}: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_event_of_a_newer_version_of_daybook_is_unknown_and_not_damage() {
+    for (event_type, version) in [("OrderBlessed", 1), ("OrderPlaced", 2), ("OrderPlaced", 0)] {
+        let error = CommerceEvent::decode(event_type, version, "{}").unwrap_err();
+        assert!(matches!(error, DecodeError::Unknown { .. }), "{event_type} version {version}: {error}");
+    }
+}
+
+#[test]
+fn a_change_of_shape_is_seen_through_any_wording() {
+    let before = json!({ "description": "A name.", "properties": { "description": { "type": "string", "description": "a" } } });
+    let reworded = json!({ "description": "The name.", "properties": { "description": { "type": "string" } } });
+    let reshaped = json!({ "description": "A name.", "properties": { "description": { "type": "integer" } } });
+    assert_eq!(shape(&before), shape(&reworded));
+    assert_ne!(shape(&before), shape(&reshaped));
 }
