@@ -47,6 +47,9 @@ event! {
         pub tax_minor: i64,
         /// Net plus tax: what the buyer owes for the line.
         pub gross_minor: i64,
+        /// Who sold it, on a market place with several sellers; none when it is the shop itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub seller: Option<String>,
         /// Where the units come from; empty when stock is not tracked for them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub allocations: Vec<StockAllocation>,
