@@ -1,9 +1,16 @@
 //! The engine's face: submit a decision, get a durable answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{Change, Decision, Refusal};
 use event_schemas::{Metadata, Position};
+use event_store::{Log, ReadError};
+use tokio::{
+    sync::{Mutex, RwLock, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{Clock, EngineMetrics, Ids, decider::Decider};
 
 /// What a caller gets for a decision that was made and is durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,24 +38,156 @@ pub enum CommandError {
         /// How long to wait before trying again.
         retry_after: Duration,
     },
-    /// Storage failed or the engine is stopping; unless it says otherwise, nothing was written.
-    #[error("{0}")]
-    Fault(String),
+    /// The operator's business: storage, or the engine is stopping.
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
-/// The decider: all commands of this node go through it.
+/// A failure that is no fault of the command.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fault {
+    /// The log could not be written. Nothing was written.
+    #[error("the log cannot be written: {0}")]
+    NotWritten(String),
+    /// The log could not be read. Nothing was written.
+    #[error("the log cannot be read: {0}")]
+    NotRead(String),
+    /// The store did not say whether the command was written, and could not be asked again. Repeat it with the same
+    /// idempotency key to find out.
+    #[error("the store did not say whether this was written: {0}")]
+    OutcomeUnknown(String),
+    /// The engine is stopping. Nothing was written.
+    #[error("the engine is stopping")]
+    Stopping,
+    /// The decision is not one that can be carried out: a bug. Nothing was written.
+    #[error("the decision cannot be carried out: {0}")]
+    Broken(String),
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        Self::NotRead(error.to_string())
+    }
+}
+
+/// The engine's limits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Commands that may wait; one more is refused as overload.
+    pub queue: usize,
+    /// Events in one append, beyond which commands wait for the next.
+    pub batch_events: usize,
+    /// Bytes of aggregate state kept at hand.
+    pub cache_bytes: usize,
+    /// Events of a stream after which its state is saved, so that loading it stays short.
+    pub snapshot_every: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queue: 4096, batch_events: 2048, cache_bytes: 128 << 20, snapshot_every: 200 }
+    }
+}
+
+/// A command on its way.
+pub(crate) struct Request {
+    pub decision: Box<dyn Decision>,
+    pub metadata: Metadata,
+    pub reply: oneshot::Sender<Result<Outcome, CommandError>>,
+}
+
+impl Request {
+    /// Answers the caller; one who has gone away is not told.
+    pub fn answer(self, answer: Result<Outcome, CommandError>) {
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The decider of this node: all its commands go through one loop. Clones share it.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: RwLock<Option<mpsc::Sender<Request>>>,
+    decider: Mutex<Option<JoinHandle<()>>>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    metrics: Arc<EngineMetrics>,
+}
 
 impl Engine {
+    /// Starts deciding on a log.
+    ///
+    /// # Errors
+    /// When the log's head cannot be read.
+    pub async fn start(log: Arc<dyn Log>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, limits: Limits) -> Result<Self, ReadError> {
+        let metrics = Arc::new(EngineMetrics::default());
+        let (queue, requests) = mpsc::channel(limits.queue);
+        let decider = Decider::new(log, clock.clone(), ids.clone(), limits, metrics.clone()).await?;
+        let decider = tokio::spawn(decider.run(requests));
+        let shared = Shared { queue: RwLock::new(Some(queue)), decider: Mutex::new(Some(decider)), clock, ids, metrics };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
     /// Decides, writes, and answers once it is durable.
     ///
-    /// `metadata` says who asks; its idempotency key, if any, makes a repetition get the first answer again.
+    /// `metadata` says who asks; its idempotency key, if any, makes a repetition get the first answer again. The command
+    /// is carried out even if the caller stops waiting.
     ///
     /// # Errors
     /// See [`CommandError`].
     pub async fn submit(&self, decision: impl Decision, metadata: Metadata) -> Result<Outcome, CommandError> {
-        let _ = (decision, metadata);
-        Err(CommandError::Fault("not started".to_owned()))
+        self.submit_boxed(Box::new(decision), metadata).await
+    }
+
+    /// [`Engine::submit`] for a decision whose type is not known.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn submit_boxed(&self, decision: Box<dyn Decision>, metadata: Metadata) -> Result<Outcome, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let queue = self.shared.queue.read().await;
+            let queue = queue.as_ref().ok_or(Fault::Stopping)?;
+            queue.try_send(Request { decision, metadata, reply }).map_err(|error| self.not_queued(&error))?;
+        }
+        answer.await.unwrap_or(Err(CommandError::Fault(Fault::Stopping)))
+    }
+
+    fn not_queued(&self, error: &mpsc::error::TrySendError<Request>) -> CommandError {
+        match error {
+            mpsc::error::TrySendError::Closed(_) => CommandError::Fault(Fault::Stopping),
+            mpsc::error::TrySendError::Full(_) => {
+                self.shared.metrics.overloaded.add(1);
+                CommandError::Overloaded { retry_after: Duration::from_millis(100) }
+            }
+        }
+    }
+
+    /// Takes no more commands, carries out those that wait, and returns when all of them are answered.
+    pub async fn drain(&self) {
+        self.shared.queue.write().await.take();
+        if let Some(decider) = self.shared.decider.lock().await.take()
+            && let Err(error) = decider.await
+        {
+            tracing::error!(%error, "the decider ended abnormally");
+        }
+    }
+
+    /// The clock that commands get their time from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// Where commands get their new ids from.
+    pub fn ids(&self) -> &Arc<dyn Ids> {
+        &self.shared.ids
+    }
+
+    /// What the engine has done so far.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.shared.metrics
     }
 }

@@ -1,0 +1,95 @@
+//! Commands decided together, whose events go to the log in one append.
+
+use std::collections::HashMap;
+
+use domain::{Change, Refusal};
+use event_schemas::{Position, Proposed, StreamId};
+use event_store::Snapshot;
+
+use crate::engine::{CommandError, Outcome, Request};
+
+/// What was decided about a command, to be told once everything it rests upon is durable. A refusal rests upon earlier
+/// commands too: "out of stock" is only true if the order that took the last unit is.
+pub(crate) enum Verdict {
+    /// It happens; the position is that of its last event.
+    Done { changes: Vec<Change>, position: Position },
+    /// A rule forbids it.
+    Refused(Refusal),
+}
+
+struct Answer {
+    request: Request,
+    verdict: Verdict,
+    /// The same command again, by idempotency key.
+    repeats: Vec<Request>,
+}
+
+/// A batch under construction or on its way to the log.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub events: Vec<Proposed>,
+    pub touched: Vec<StreamId>,
+    /// States as they will be once the batch is durable, to be saved then.
+    pub snapshots: Vec<Snapshot>,
+    answers: Vec<Answer>,
+    by_scope: HashMap<String, usize>,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Adds a decided command.
+    pub fn push(&mut self, request: Request, verdict: Verdict) {
+        if let (Verdict::Done { changes, .. }, Some(key)) = (&verdict, &request.metadata.idempotency)
+            && !changes.is_empty()
+        {
+            self.by_scope.insert(key.scope.clone(), self.answers.len());
+        }
+        self.answers.push(Answer { request, verdict, repeats: Vec::new() });
+    }
+
+    /// Takes a command that repeats one of this batch, or gives it back if it repeats none.
+    pub fn repeat(&mut self, request: Request) -> Option<Request> {
+        let index = request.metadata.idempotency.as_ref().and_then(|key| self.by_scope.get(&key.scope));
+        match index {
+            Some(index) => {
+                self.answers[*index].repeats.push(request);
+                None
+            }
+            None => Some(request),
+        }
+    }
+
+    /// Tells everyone what was decided, now that it is durable. Gives the numbers of accepted and refused commands.
+    pub fn answer(self, head: Position) -> (u64, u64) {
+        let (mut accepted, mut refused) = (0, 0);
+        for Answer { request, verdict, repeats } in self.answers {
+            let first_key = request.metadata.idempotency.clone();
+            let answer = match verdict {
+                Verdict::Refused(refusal) => {
+                    refused += 1;
+                    Err(CommandError::Refused(refusal))
+                }
+                Verdict::Done { changes, position } => {
+                    accepted += 1;
+                    let position = if changes.is_empty() { head } else { position };
+                    Ok(Outcome { position, changes, repeated: false })
+                }
+            };
+            for repeat in repeats {
+                let same = repeat.metadata.idempotency == first_key;
+                let again = answer.clone().map(|outcome| Outcome { repeated: true, ..outcome });
+                repeat.answer(if same { again } else { Err(CommandError::IdempotencyKeyReused) });
+            }
+            request.answer(answer);
+        }
+        (accepted, refused)
+    }
+
+    /// The commands of a batch that did not come to be, in the order they came.
+    pub fn into_requests(self) -> impl Iterator<Item = Request> {
+        self.answers.into_iter().flat_map(|answer| std::iter::once(answer.request).chain(answer.repeats))
+    }
+}

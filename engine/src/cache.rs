@@ -1,0 +1,175 @@
+//! The bounded cache of aggregate states that decisions read.
+//!
+//! It holds states as they will be once every batch on its way is durable. A stream with such a pending effect is pinned:
+//! it can be dropped when the batch fails, but not evicted, because the log does not know the effect yet.
+
+use std::{cell::Cell, collections::HashMap};
+
+use domain::{State, States};
+use event_schemas::{CommerceEvent, Sequence, StreamId};
+
+/// What an entry costs beside the bytes folded into it.
+const ENTRY_BYTES: usize = 256;
+
+/// One aggregate at hand.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub state: State,
+    /// The last event folded in.
+    pub sequence: Sequence,
+    /// The sequence and size of the newest snapshot.
+    pub snapshot: (Sequence, usize),
+    /// Bytes folded in since the newest snapshot.
+    pub unsaved_bytes: usize,
+    /// How many batches on their way to disk have touched it.
+    pending: u32,
+    bytes: usize,
+    used: Cell<u64>,
+}
+
+/// Aggregates by stream, up to a budget of bytes.
+///
+/// A state is counted as the bytes of JSON that were folded into it since it was loaded, which a long-lived state
+/// overstates; it is then evicted early and loaded again from its snapshot.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    entries: HashMap<StreamId, Entry>,
+    bytes: usize,
+    budget: usize,
+    tick: Cell<u64>,
+}
+
+impl Cache {
+    pub fn new(budget: usize) -> Self {
+        Self { entries: HashMap::new(), bytes: 0, budget, tick: Cell::new(0) }
+    }
+
+    pub fn contains(&self, stream: &StreamId) -> bool {
+        self.entries.contains_key(stream)
+    }
+
+    pub fn get(&self, stream: &StreamId) -> Option<&Entry> {
+        self.entries.get(stream)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Puts an aggregate as it was loaded: `snapshot` is the sequence and size of the snapshot it came from.
+    pub fn insert(&mut self, stream: StreamId, state: State, sequence: Sequence, snapshot: (Sequence, usize), folded: usize) {
+        self.remove(&stream);
+        let bytes = ENTRY_BYTES + stream.aggregate_id.len() + snapshot.1 + folded;
+        self.bytes += bytes;
+        let used = Cell::new(self.touch());
+        self.entries.insert(stream, Entry { state, sequence, snapshot, unsaved_bytes: folded, pending: 0, bytes, used });
+    }
+
+    /// Folds an event that is about to be written, or was written by another node, and gives its sequence.
+    pub fn evolve(&mut self, stream: &StreamId, event: &CommerceEvent, bytes: usize) -> Option<Sequence> {
+        let entry = self.entries.get_mut(stream)?;
+        entry.state.evolve(event);
+        entry.sequence += 1;
+        entry.bytes += bytes;
+        entry.unsaved_bytes += bytes;
+        self.bytes += bytes;
+        Some(entry.sequence)
+    }
+
+    /// Pins a stream that a batch on its way touches.
+    pub fn pin(&mut self, stream: &StreamId) {
+        if let Some(entry) = self.entries.get_mut(stream) {
+            entry.pending += 1;
+        }
+    }
+
+    /// The batch is durable: its hold on the stream ends.
+    pub fn unpin(&mut self, stream: &StreamId) {
+        if let Some(entry) = self.entries.get_mut(stream) {
+            entry.pending = entry.pending.saturating_sub(1);
+        }
+    }
+
+    /// Notes that a snapshot is being written.
+    pub fn saved(&mut self, stream: &StreamId, size: usize) {
+        if let Some(entry) = self.entries.get_mut(stream) {
+            entry.snapshot = (entry.sequence, size);
+            entry.unsaved_bytes = 0;
+        }
+    }
+
+    pub fn remove(&mut self, stream: &StreamId) {
+        if let Some(entry) = self.entries.remove(stream) {
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    /// Evicts what was used least recently until a quarter of the budget is free, if the budget is exceeded.
+    pub fn evict(&mut self) {
+        if self.bytes <= self.budget {
+            return;
+        }
+        let free = |entry: &Entry| entry.pending == 0;
+        let mut by_use: Vec<(u64, usize)> = self.entries.values().filter(|e| free(e)).map(|e| (e.used.get(), e.bytes)).collect();
+        by_use.sort_unstable();
+        let mut surplus = self.bytes.saturating_sub(self.budget / 4 * 3);
+        let oldest_kept = by_use.into_iter().find_map(|(used, bytes)| {
+            let done = surplus == 0;
+            surplus = surplus.saturating_sub(bytes);
+            done.then_some(used)
+        });
+        let oldest_kept = oldest_kept.unwrap_or(u64::MAX);
+        self.entries.retain(|_, entry| !free(entry) || entry.used.get() >= oldest_kept);
+        self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
+    }
+
+    fn touch(&self) -> u64 {
+        self.tick.set(self.tick.get() + 1);
+        self.tick.get()
+    }
+}
+
+impl States for Cache {
+    fn state(&self, stream: &StreamId) -> Option<&State> {
+        let entry = self.entries.get(stream)?;
+        entry.used.set(self.touch());
+        Some(&entry.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(n: usize) -> StreamId {
+        StreamId::new("order", n)
+    }
+
+    fn filled(budget: usize, count: usize) -> Cache {
+        let mut cache = Cache::new(budget);
+        for n in 0..count {
+            cache.insert(stream(n), State::absent("order").unwrap(), 1, (0, 0), 1000);
+        }
+        cache
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_budget_and_keeps_what_was_used_last() {
+        let mut cache = filled(100_000, 1000);
+        assert!(cache.state(&stream(3)).is_some());
+        cache.evict();
+        assert!(cache.bytes() <= 75_000 + 2000);
+        assert!(cache.contains(&stream(3)) && cache.contains(&stream(999)) && !cache.contains(&stream(4)));
+    }
+
+    #[test]
+    fn a_stream_with_an_effect_on_its_way_is_never_evicted() {
+        let mut cache = filled(100_000, 1);
+        cache.pin(&stream(0));
+        for n in 1..1000 {
+            cache.insert(stream(n), State::absent("order").unwrap(), 1, (0, 0), 1000);
+        }
+        cache.evict();
+        assert!(cache.contains(&stream(0)));
+    }
+}

@@ -1,0 +1,411 @@
+//! The loop that decides: commands that queue up while one batch is written are decided together and form the next.
+//!
+//! At most one batch is on its way. What it will have changed is already in the cache, so the next batch is decided upon it
+//! meanwhile. If the append fails, the effects of both are dropped from the cache and their commands decided again (or
+//! answered with the fault), so nothing is ever half done, and nobody is answered before the log is durable.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use domain::{Change, World};
+use event_schemas::{Metadata, Position, Proposed, StreamId, Timestamp, to_micros};
+use event_store::{AppendError, Log, ReadError, Snapshot};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    Clock, EngineMetrics, Ids, Limits,
+    batch::{Batch, Verdict},
+    cache::Cache,
+    engine::{Fault, Request},
+    load::{answer_from_log, load},
+};
+
+/// How often a decision may ask for more before it counts as broken: the deepest chain of reads that follow from reads.
+const READ_ROUNDS: usize = 64;
+/// How often an append whose outcome is unknown is tried again, waiting twice as long each time.
+const UNKNOWN_RETRIES: u32 = 10;
+/// How many events are read at once to catch up with other nodes.
+const CATCH_UP_PAGE: usize = 1000;
+
+pub(crate) struct Decider {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    limits: Limits,
+    metrics: Arc<EngineMetrics>,
+    cache: Cache,
+    /// Where the log ends as far as this node knows.
+    head: Position,
+    /// `recorded_at` never goes back, even when the clock does.
+    recorded_at: Timestamp,
+    /// The batch on its way to the log, and how many events it has.
+    flight: Option<Batch>,
+    flight_events: u64,
+    /// The batch that is being decided.
+    next: Batch,
+}
+
+type Landing = JoinHandle<Result<Position, AppendError>>;
+
+impl Decider {
+    pub async fn new(
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        limits: Limits,
+        metrics: Arc<EngineMetrics>,
+    ) -> Result<Self, ReadError> {
+        let head = log.head().await?;
+        let cache = Cache::new(limits.cache_bytes);
+        let recorded_at = head.recorded_at.unwrap_or_default();
+        let (flight, flight_events, next) = (None, 0, Batch::default());
+        Ok(Self { log, clock, ids, limits, metrics, cache, head: head.position, recorded_at, flight, flight_events, next })
+    }
+
+    /// Decides until the queue is closed and empty.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let mut inbox = Vec::new();
+        let mut landing: Option<Landing> = None;
+        let mut open = true;
+        loop {
+            if landing.is_none() && !self.next.is_empty() {
+                landing = self.launch();
+            }
+            if landing.is_none() && !open {
+                return;
+            }
+            let room = self.limits.batch_events.saturating_sub(self.next.events.len());
+            tokio::select! {
+                biased;
+                result = landed(&mut landing) => {
+                    landing = None;
+                    self.settle(result).await;
+                }
+                taken = queue.recv_many(&mut inbox, room), if open && room > 0 => {
+                    open = taken > 0;
+                    self.metrics.queued.set(queue.len() as u64);
+                    self.decide(std::mem::take(&mut inbox)).await;
+                }
+            }
+        }
+    }
+
+    /// Sends the decided batch to the log. A batch without events is answered at once: nothing is on its way before it.
+    fn launch(&mut self) -> Option<Landing> {
+        let mut batch = std::mem::take(&mut self.next);
+        if batch.events.is_empty() {
+            self.answer(batch);
+            return None;
+        }
+        let events = std::mem::take(&mut batch.events);
+        self.metrics.batch_events.record(events.len() as u64);
+        self.flight_events = events.len() as u64;
+        let (log, head, metrics) = (self.log.clone(), self.head, self.metrics.clone());
+        let landing = tokio::spawn(async move {
+            let begun = Instant::now();
+            let result = append_until_known(&*log, head, events).await;
+            metrics.append_micros.record_micros(begun.elapsed());
+            result
+        });
+        // Now the cache holds exactly what the log will hold when this lands: the moment to take snapshots.
+        batch.snapshots = self.take_snapshots(&batch.touched);
+        self.flight = Some(batch);
+        Some(landing)
+    }
+
+    /// Ends the flight: answers its callers, or drops its effects and decides again what was decided upon them.
+    async fn settle(&mut self, result: Result<Position, AppendError>) {
+        let Some(mut flight) = self.flight.take() else { return };
+        self.flight_events = 0;
+        match result {
+            Ok(head) => {
+                self.metrics.events.add(head - self.head);
+                self.head = head;
+                flight.touched.iter().for_each(|stream| self.cache.unpin(stream));
+                self.save_snapshots(std::mem::take(&mut flight.snapshots));
+                self.answer(flight);
+                self.cache.evict();
+                self.metrics.cache_bytes.set(self.cache.bytes() as u64);
+            }
+            Err(AppendError::HeadMoved { .. }) => {
+                self.metrics.head_moved.add(1);
+                let mut again = self.take_back(flight);
+                again.extend(self.take_back_next());
+                match self.catch_up().await {
+                    Ok(()) => self.decide(again).await,
+                    Err(error) => self.fail(again, &error.into()),
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "an append failed");
+                let fault = match error {
+                    AppendError::OutcomeUnknown(reason) => Fault::OutcomeUnknown(reason),
+                    AppendError::Invalid(reason) => Fault::Broken(reason),
+                    error => Fault::NotWritten(error.to_string()),
+                };
+                let failed = self.take_back(flight);
+                self.fail(failed, &fault);
+                let again = self.take_back_next();
+                self.decide(again).await;
+            }
+        }
+    }
+
+    /// Drops a batch's effects from the cache and gives its commands back.
+    fn take_back(&mut self, batch: Batch) -> Vec<Request> {
+        batch.touched.iter().for_each(|stream| self.cache.remove(stream));
+        batch.into_requests().collect()
+    }
+
+    fn take_back_next(&mut self) -> Vec<Request> {
+        let next = std::mem::take(&mut self.next);
+        self.take_back(next)
+    }
+
+    fn fail(&self, requests: Vec<Request>, fault: &Fault) {
+        self.metrics.faulted.add(requests.len() as u64);
+        requests.into_iter().for_each(|request| request.answer(Err(fault.clone().into())));
+    }
+
+    fn answer(&self, batch: Batch) {
+        let (accepted, refused) = batch.answer(self.head);
+        self.metrics.accepted.add(accepted);
+        self.metrics.refused.add(refused);
+    }
+
+    /// Reads what other nodes wrote and folds it into what is at hand.
+    async fn catch_up(&mut self) -> Result<(), ReadError> {
+        loop {
+            let page = self.log.read(self.head, CATCH_UP_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            self.head = last.position;
+            self.recorded_at = self.recorded_at.max(last.event.recorded_at);
+            for recorded in page {
+                let stream = &recorded.event.stream;
+                let Some(entry) = self.cache.get(stream) else { continue };
+                if entry.sequence >= recorded.event.sequence {
+                    continue;
+                }
+                match recorded.decode() {
+                    Ok(events) if entry.sequence + 1 == recorded.event.sequence && events.len() == 1 => {
+                        self.cache.evolve(stream, &events[0], recorded.event.payload.len());
+                    }
+                    _ => self.cache.remove(stream),
+                }
+            }
+        }
+    }
+
+    /// Decides commands in the order they came, upon everything decided before, into the next batch.
+    ///
+    /// A command whose reads are not at hand waits until they are loaded, together with those of the others. Commands that
+    /// came at the same time have no promised order.
+    async fn decide(&mut self, requests: Vec<Request>) {
+        let mut waiting = self.without_repeats(requests).await;
+        for _ in 0..READ_ROUNDS {
+            let mut missing = BTreeSet::new();
+            let mut incomplete = Vec::new();
+            for request in waiting {
+                if let Some((request, streams)) = self.decide_one(request) {
+                    missing.extend(streams.iter().cloned());
+                    incomplete.push((request, streams));
+                }
+            }
+            if incomplete.is_empty() {
+                return;
+            }
+            self.metrics.cache_misses.add(missing.len() as u64);
+            waiting = match load(&*self.log, &mut self.cache, missing.into_iter().collect()).await {
+                Ok(unreadable) => self.readable(incomplete, &unreadable),
+                Err(error) => return self.fail(incomplete.into_iter().map(|(request, _)| request).collect(), &error.into()),
+            };
+        }
+        self.fail(waiting, &Fault::Broken(format!("it asked for more {READ_ROUNDS} times over")));
+    }
+
+    /// Answers the commands that the log already holds, by idempotency key, and gives the others back.
+    async fn without_repeats(&mut self, requests: Vec<Request>) -> Vec<Request> {
+        let pending = |request| match &mut self.flight {
+            Some(flight) => flight.repeat(request),
+            None => Some(request),
+        };
+        let mut requests: Vec<Request> = requests.into_iter().filter_map(pending).collect();
+        let scopes: Vec<String> = requests.iter().filter_map(scope).map(str::to_owned).collect();
+        if scopes.is_empty() {
+            return requests;
+        }
+        let found: Vec<Option<Position>> = match self.log.find_scopes(scopes).await {
+            Ok(found) => found,
+            Err(error) => {
+                let (keyed, keyless) = requests.into_iter().partition(|request| scope(request).is_some());
+                self.fail(keyed, &error.into());
+                return keyless;
+            }
+        };
+        let mut found = found.into_iter();
+        let mut fresh = Vec::with_capacity(requests.len());
+        for request in requests.drain(..) {
+            let position = scope(&request).and_then(|_| found.next().flatten());
+            match position {
+                Some(position) => {
+                    self.metrics.repeated.add(1);
+                    let log = self.log.clone();
+                    tokio::spawn(async move { answer_from_log(&*log, position, request).await });
+                }
+                None => fresh.push(request),
+            }
+        }
+        fresh
+    }
+
+    /// Fails the commands that need a stream that cannot be read, and gives the others back.
+    fn readable(&self, requests: Vec<(Request, Vec<StreamId>)>, unreadable: &BTreeMap<StreamId, Fault>) -> Vec<Request> {
+        let mut readable = Vec::with_capacity(requests.len());
+        for (request, streams) in requests {
+            match streams.iter().find_map(|stream| unreadable.get(stream)) {
+                Some(fault) => self.fail(vec![request], fault),
+                None => readable.push(request),
+            }
+        }
+        readable
+    }
+
+    /// Decides one command into the next batch, or gives it back with the streams that it needs and that are not at hand.
+    fn decide_one(&mut self, request: Request) -> Option<(Request, Vec<StreamId>)> {
+        let request = self.next.repeat(request)?;
+        let world = World::new(&self.cache);
+        let verdict = request.decision.decide(&world);
+        let mut missing = world.into_missing();
+        if missing.is_empty()
+            && let Ok(changes) = &verdict
+        {
+            missing = changes.iter().map(|c| &c.stream).filter(|stream| !self.cache.contains(stream)).cloned().collect();
+        }
+        if !missing.is_empty() {
+            return Some((request, missing));
+        }
+        match verdict {
+            Err(refusal) => self.next.push(request, Verdict::Refused(refusal)),
+            Ok(changes) => self.accept(request, changes),
+        }
+        None
+    }
+
+    /// Puts a command's events into the next batch and folds them into the cache.
+    fn accept(&mut self, request: Request, changes: Vec<Change>) {
+        let encoded = match encode(&request.metadata, &changes) {
+            Ok(encoded) => encoded,
+            Err(error) => return self.fail(vec![request], &Fault::Broken(error.to_string())),
+        };
+        self.recorded_at = self.recorded_at.max(to_micros(self.clock.now()));
+        let mut scope = scope(&request).map(str::to_owned);
+        for (change, (payload, metadata)) in changes.iter().zip(encoded) {
+            let Some(sequence) = self.cache.evolve(&change.stream, &change.event, payload.len()) else { continue };
+            self.cache.pin(&change.stream);
+            self.next.touched.push(change.stream.clone());
+            self.next.events.push(Proposed {
+                event_id: self.ids.next(),
+                stream: change.stream.clone(),
+                sequence,
+                event_type: change.event.event_type().into(),
+                event_version: change.event.version(),
+                payload,
+                metadata,
+                recorded_at: self.recorded_at,
+                occurred_at: change.occurred_at.map_or(self.recorded_at, to_micros),
+                idempotency_scope: scope.take(),
+            });
+        }
+        let position = self.base() + self.next.events.len() as u64;
+        self.next.push(request, Verdict::Done { changes, position });
+    }
+
+    /// The position after which the next batch goes, if the one on its way lands.
+    fn base(&self) -> Position {
+        self.head + self.flight_events
+    }
+
+    /// The states that have grown enough since their last snapshot: never more bytes than were folded in since, so that a
+    /// large state is not written again and again.
+    fn take_snapshots(&mut self, touched: &[StreamId]) -> Vec<Snapshot> {
+        let mut snapshots = Vec::new();
+        for stream in touched {
+            let Some(entry) = self.cache.get(stream) else { continue };
+            let (saved, size) = entry.snapshot;
+            if entry.sequence < saved + self.limits.snapshot_every || entry.unsaved_bytes < size {
+                continue;
+            }
+            match serde_json::to_string(&entry.state) {
+                Ok(state) => {
+                    let (sequence, state_version, size) = (entry.sequence, entry.state.version(), state.len());
+                    snapshots.push(Snapshot { stream: stream.clone(), sequence, state_version, state });
+                    self.cache.saved(stream, size);
+                }
+                Err(error) => tracing::warn!(%stream, %error, "a state cannot be saved"),
+            }
+        }
+        snapshots
+    }
+
+    fn save_snapshots(&self, snapshots: Vec<Snapshot>) {
+        if snapshots.is_empty() {
+            return;
+        }
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            if let Err(error) = log.save_snapshots(snapshots).await {
+                // Nothing is lost: the next load folds a longer tail.
+                tracing::warn!(%error, "snapshots could not be saved");
+            }
+        });
+    }
+}
+
+fn scope(request: &Request) -> Option<&str> {
+    request.metadata.idempotency.as_ref().map(|key| key.scope.as_str())
+}
+
+/// Payload and metadata of each event as JSON; the idempotency key goes with the first event only.
+fn encode(metadata: &Metadata, changes: &[Change]) -> Result<Vec<(String, String)>, serde_json::Error> {
+    let rest = match metadata.idempotency {
+        Some(_) => serde_json::to_string(&Metadata { idempotency: None, ..metadata.clone() })?,
+        None => serde_json::to_string(metadata)?,
+    };
+    let first = if metadata.idempotency.is_some() { serde_json::to_string(metadata)? } else { rest.clone() };
+    let of = |index| if index == 0 { first.clone() } else { rest.clone() };
+    changes.iter().enumerate().map(|(index, change)| Ok((change.event.payload()?, of(index)))).collect()
+}
+
+async fn landed(landing: &mut Option<Landing>) -> Result<Position, AppendError> {
+    match landing {
+        Some(task) => task.await.unwrap_or_else(|error| Err(AppendError::OutcomeUnknown(error.to_string()))),
+        None => std::future::pending().await,
+    }
+}
+
+/// Appends, and when the store does not say whether it did, asks again with the same events at the same place until that
+/// is decided: whichever batch holds the position after `head` is final, so no late commit can bring ours in twice.
+async fn append_until_known(log: &dyn Log, head: Position, events: Vec<Proposed>) -> Result<Position, AppendError> {
+    let (first, count) = (events.first().map(|event| event.event_id), events.len() as u64);
+    let mut outcome = log.append(head, events.clone()).await;
+    if !matches!(outcome, Err(AppendError::OutcomeUnknown(_))) {
+        return outcome;
+    }
+    for retry in 0..UNKNOWN_RETRIES {
+        tracing::warn!(head, retry, "an append's outcome is unknown; asking again");
+        tokio::time::sleep(Duration::from_millis(5 << retry)).await;
+        match log.append(head, events.clone()).await {
+            Ok(position) => return Ok(position),
+            Err(AppendError::HeadMoved { head: moved }) => match log.read(head, 1).await {
+                Ok(page) if page.first().map(|recorded| recorded.event.event_id) == first => return Ok(head + count),
+                Ok(page) if !page.is_empty() => return Err(AppendError::HeadMoved { head: moved }),
+                Ok(_) | Err(_) => {}
+            },
+            Err(error) => outcome = Err(AppendError::OutcomeUnknown(error.to_string())),
+        }
+    }
+    outcome
+}
