@@ -37,6 +37,12 @@ pub trait Decision: Send + Sync + fmt::Debug + 'static {
     fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal>;
 }
 
+impl Decision for Box<dyn Decision> {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        (**self).decide(world)
+    }
+}
+
 /// Where a [`World`] gets the states that are at hand.
 pub trait States {
     /// The state of an aggregate, if it is at hand. An aggregate that does not exist yet is at hand once that is known.

@@ -13,4 +13,9 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         "STUB"
     }
+
+    /// When to come again, if the refusal is only that it is too early.
+    pub fn not_before(&self) -> Option<event_schemas::Timestamp> {
+        None
+    }
 }

@@ -189,6 +189,9 @@ event! {
         pub totals: OrderTotals,
         /// How the amounts were computed.
         pub pricing: PricingBasis,
+        /// The payment that was opened for it, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub payment_id: Option<PaymentId>,
         /// When the order expires unless paid; none when it was paid as it was placed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub pay_by: Option<Timestamp>,
@@ -243,6 +246,31 @@ event! {
 }
 
 event! {
+    /// Units of one SKU that come from one location.
+    SkuAllocation {
+        /// The SKU.
+        pub sku: Sku,
+        /// The location.
+        pub location: LocationId,
+        /// How many units.
+        pub quantity: u32,
+    }
+}
+
+event! {
+    /// An expired order was paid after all, and its stock could be set aside again: it counts as if it had not expired.
+    OrderReinstated {
+        /// Where the units come from now, in place of what the lines said.
+        pub allocations: Vec<SkuAllocation>,
+    }
+}
+
+event! {
+    /// The warehouse began to prepare the order.
+    OrderProcessingStarted {}
+}
+
+event! {
     /// How many units of one SKU.
     SkuQuantity {
         /// The SKU.
@@ -293,6 +321,8 @@ events! {
         OrderRefunded = 1,
         OrderCancelled = 1,
         OrderExpired = 1,
+        OrderReinstated = 1,
+        OrderProcessingStarted = 1,
         OrderFulfilled = 1,
         FulfilmentDelivered = 1,
         OrderItemsReturned = 1,

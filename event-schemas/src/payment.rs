@@ -26,6 +26,10 @@ event! {
         pub token: String,
         /// Whether to take the money at once or only to authorise it.
         pub capture: bool,
+        /// How much.
+        pub amount: Money,
+        /// The gateway that is to be asked.
+        pub gateway: String,
     }
 }
 
@@ -57,6 +61,8 @@ event! {
     PaymentCaptureRequested {
         /// How much.
         pub amount: Money,
+        /// The gateway that is to be asked.
+        pub gateway: String,
     }
 }
 
@@ -75,6 +81,8 @@ event! {
     PaymentVoidRequested {
         /// Why.
         pub reason: String,
+        /// The gateway that is to be asked.
+        pub gateway: String,
     }
 }
 
@@ -95,6 +103,8 @@ event! {
         pub amount: Money,
         /// Why.
         pub reason: String,
+        /// The gateway that is to be asked.
+        pub gateway: String,
     }
 }
 
