@@ -1,0 +1,5 @@
+//! Stories over the whole shop, and the checks of the house itself, in one test binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod house;
