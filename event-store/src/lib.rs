@@ -1,7 +1,14 @@
 //! The log: an append-only, totally ordered, durable record of events, and its adapters.
 
+mod batch;
 mod bookkeeping;
 mod log;
+mod memory;
+mod sqlite;
+mod url;
 
 pub use bookkeeping::*;
 pub use log::*;
+pub use memory::MemoryLog;
+pub use sqlite::{OpenOptions, SqliteLog};
+pub use url::{open, open_read_only};

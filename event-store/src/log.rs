@@ -31,7 +31,8 @@ pub enum AppendError {
     /// Nothing of the batch was written: the disk is full or read-only, the database is away.
     #[error("the log cannot be written: {0}")]
     Unavailable(String),
-    /// The batch breaks a rule of the log (sequence gap, repeated event id or idempotency scope): a bug of the caller.
+    /// The batch breaks a rule of the log (a gap or repeat in a stream, a repeated idempotency scope, a
+    /// time that goes back): a bug of the caller.
     #[error("the batch breaks a rule of the log: {0}")]
     Invalid(String),
 }
@@ -83,6 +84,9 @@ pub trait Log: Bookkeeping {
     fn id(&self) -> Uuid;
 
     /// Appends `batch` directly after `head`, all of it or nothing, durable before it returns, and gives the new head.
+    ///
+    /// The batch is on its way once the future was first polled; it is written even if the future is dropped then. Event
+    /// ids are the caller's to make unique: a log refuses a repeated sequence or idempotency scope, not a repeated event id.
     ///
     /// # Errors
     /// See [`AppendError`]; after anything but [`AppendError::OutcomeUnknown`] nothing was written.

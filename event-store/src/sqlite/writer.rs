@@ -1,0 +1,257 @@
+//! The writer: one connection on a thread of its own, which does one job after the other.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use event_schemas::{Position, Proposed, Recorded};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ffi};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{bookkeeping, rows};
+use crate::{
+    AppendError, Head, Progress, ReadError, Snapshot,
+    batch::{broken_link, check_batch, repeated_scope},
+};
+
+/// How many jobs may wait before whoever brings the next one has to.
+const QUEUE: usize = 64;
+
+/// What the writer is asked to do, and where the answer goes. A caller that has gone away does not stop the job.
+enum Job {
+    Append(Position, Vec<Proposed>, oneshot::Sender<Result<Position, AppendError>>),
+    Snapshots(Vec<Snapshot>, oneshot::Sender<Result<(), ReadError>>),
+    Progress(Progress, oneshot::Sender<Result<(), ReadError>>),
+    Settle(oneshot::Sender<Result<(), ReadError>>),
+}
+
+/// The way to the writing thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    thread: JoinHandle<()>,
+    unsettled: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// Starts the thread. `durable` says whether commits are synced, `head` is told of each new end of the log.
+    pub(super) fn start(connection: Connection, durable: bool, head: watch::Sender<Position>) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let unsettled = Arc::new(AtomicBool::new(false));
+        let desk = Desk { connection, durable, head, unsettled: Arc::clone(&unsettled) };
+        let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || desk.work(queue))?;
+        Ok(Self { jobs, thread, unsettled })
+    }
+
+    pub(super) async fn append(&self, head: Position, batch: Vec<Proposed>) -> Result<Position, AppendError> {
+        let gone = || AppendError::OutcomeUnknown("the log's writer stopped".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Append(head, batch, answer);
+        self.jobs.send(job).await.map_err(|_| AppendError::Unavailable("the log's writer has stopped".to_owned()))?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    pub(super) async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
+        self.ask(|answer| Job::Snapshots(snapshots, answer)).await
+    }
+
+    pub(super) async fn save_progress(&self, progress: Progress) -> Result<(), ReadError> {
+        self.ask(|answer| Job::Progress(progress, answer)).await
+    }
+
+    /// Makes sure that nothing hangs in the balance: see [`Desk::commit`].
+    pub(super) async fn settled(&self) -> Result<(), ReadError> {
+        if self.unsettled.load(Ordering::Acquire) { self.ask(Job::Settle).await } else { Ok(()) }
+    }
+
+    async fn ask(&self, job: impl FnOnce(oneshot::Sender<Result<(), ReadError>>) -> Job) -> Result<(), ReadError> {
+        let gone = || ReadError::Unavailable("the log's writer has stopped".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(job(answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Lets the thread finish its jobs and close the file, and waits for that.
+    pub(super) fn stop(self) {
+        drop(self.jobs);
+        if self.thread.join().is_err() {
+            tracing::error!("the log's writer had panicked");
+        }
+    }
+}
+
+/// The thread's own: the connection and what it must remember between jobs.
+struct Desk {
+    connection: Connection,
+    durable: bool,
+    head: watch::Sender<Position>,
+    /// Whether a commit failed in a way that a crash could turn into success: see [`Desk::commit`].
+    unsettled: Arc<AtomicBool>,
+}
+
+impl Desk {
+    fn work(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            // An answer that nobody waits for any more is dropped.
+            match job {
+                Job::Append(head, batch, answer) => drop(answer.send(self.append(head, batch))),
+                Job::Snapshots(snapshots, answer) => {
+                    drop(answer.send(self.note(|connection| bookkeeping::write_snapshots(connection, &snapshots))));
+                }
+                Job::Progress(progress, answer) => {
+                    drop(answer.send(self.note(|connection| bookkeeping::write_progress(connection, &progress))));
+                }
+                Job::Settle(answer) => drop(answer.send(self.settle().map_err(|error| rows::read_error(0, error)))),
+            }
+        }
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "the log was not closed cleanly; it will be recovered when it is opened");
+        }
+    }
+
+    fn append(&mut self, head: Position, batch: Vec<Proposed>) -> Result<Position, AppendError> {
+        if self.unsettled.load(Ordering::Acquire) {
+            self.settle().map_err(unavailable)?;
+        }
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable)?;
+        match write_batch(&self.connection, head, batch) {
+            Ok(head) => {
+                self.commit()?;
+                self.head.send_if_modified(|known| std::mem::replace(known, (*known).max(head)) < head);
+                Ok(head)
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Commits, and when that fails finds out what it means.
+    ///
+    /// In the write-ahead log a commit is its last frame, then a sync. SQLite reports the disk as full, or a write as failed, only
+    /// when that frame is not there: nothing was written. Any other error (a failed sync above all) can leave the whole
+    /// transaction in the write-ahead log, invisible now, but found again if the process dies before something else is written in its
+    /// place. So something else is written in its place at once ([`Desk::settle`]): once that is durable, the failed
+    /// transaction can never come back, and the answer is that nothing was written. If not even that works, the outcome
+    /// is unknown, and neither [`crate::Log::append`] nor [`crate::Log::head`] answers until it has worked.
+    fn commit(&mut self) -> Result<(), AppendError> {
+        let Err(error) = self.connection.execute_batch("COMMIT") else { return Ok(()) };
+        self.roll_back();
+        if is_before_commit(&error) || self.settle().is_ok() {
+            return Err(unavailable(error));
+        }
+        self.unsettled.store(true, Ordering::Release);
+        Err(AppendError::OutcomeUnknown(error.to_string()))
+    }
+
+    fn settle(&mut self) -> rusqlite::Result<()> {
+        if let Err(error) = self.connection.execute("UPDATE log SET settled = settled + 1", ()) {
+            self.roll_back();
+            return Err(error);
+        }
+        self.unsettled.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes what may be lost in a power cut, in order with everything else but without waiting for the disk.
+    fn note(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), ReadError> {
+        let noted = self.note_unsynced(write);
+        if noted.is_err() {
+            self.roll_back();
+        }
+        if self.durable {
+            self.connection.pragma_update(None, "synchronous", "FULL").map_err(|error| rows::read_error(0, error))?;
+        }
+        noted.map_err(|error| rows::read_error(0, error))
+    }
+
+    fn note_unsynced(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        if self.durable {
+            self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        }
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        write(&self.connection)?;
+        self.connection.execute_batch("COMMIT")
+    }
+
+    fn roll_back(&self) {
+        // SQLite has already rolled back by itself after some errors.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
+    }
+}
+
+fn write_batch(connection: &Connection, head: Position, batch: Vec<Proposed>) -> Result<Position, AppendError> {
+    let end = head_of(connection).map_err(|error| AppendError::Unavailable(error.to_string()))?;
+    if end.position != head {
+        return Err(AppendError::HeadMoved { head: end.position });
+    }
+    check_links(connection, &end, &batch)?;
+    let mut insert = rows::Insert::new(connection).map_err(unavailable)?;
+    let mut position = head;
+    for event in batch {
+        position += 1;
+        let recorded = Recorded::at(position, rows::stored(event));
+        insert.write(&recorded).map_err(|error| refused_row(error, &recorded.event))?;
+    }
+    Ok(position)
+}
+
+/// Checks that each stream's first event follows one that is stored. That no other follows it is left to the unique index.
+fn check_links(connection: &Connection, end: &Head, batch: &[Proposed]) -> Result<(), AppendError> {
+    let sql = "SELECT 1 FROM events WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND sequence = ?3";
+    let mut stored = connection.prepare_cached(sql).map_err(unavailable)?;
+    for (stream, after) in check_batch(end, batch)? {
+        let key = (&*stream.aggregate_type, &stream.aggregate_id, after);
+        if after > 0 && !stored.exists(key).map_err(unavailable)? {
+            return Err(broken_link(stream, after));
+        }
+    }
+    Ok(())
+}
+
+/// Where the log ends.
+pub(super) fn head_of(connection: &Connection) -> Result<Head, ReadError> {
+    let sql = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1";
+    let head = connection.prepare_cached(sql).and_then(|mut last| {
+        last.query_row((), |row| Ok(Head { position: row.get(0)?, recorded_at: rows::moment(row, 1)? })).optional()
+    });
+    Ok(head.map_err(|error| rows::read_error(0, error))?.unwrap_or(Head { position: 0, recorded_at: None }))
+}
+
+fn refused_row(error: rusqlite::Error, event: &Proposed) -> AppendError {
+    match &error {
+        rusqlite::Error::SqliteFailure(code, Some(text)) if code.code == ErrorCode::ConstraintViolation => {
+            if text.contains("idempotency_scope") {
+                repeated_scope(event)
+            } else {
+                broken_link(&event.stream, event.sequence.saturating_sub(1))
+            }
+        }
+        _ => unavailable(error),
+    }
+}
+
+/// Whether a failed commit has certainly not reached its last frame.
+fn is_before_commit(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_WRITE))
+}
+
+fn unavailable(error: rusqlite::Error) -> AppendError {
+    let reason = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full".to_owned(),
+        Some(ErrorCode::ReadOnly) => "the disk or the file can only be read".to_owned(),
+        Some(ErrorCode::DatabaseBusy) => "another process is writing it and did not finish in time".to_owned(),
+        _ => error.to_string(),
+    };
+    AppendError::Unavailable(reason)
+}
