@@ -1,1 +1,17 @@
 //! The door: GraphQL over HTTP, configuration and wiring, and the daybook binary.
+
+pub mod access;
+pub mod cli;
+pub mod data_folder;
+pub mod graphql;
+mod http;
+mod limits;
+mod logging;
+mod metrics;
+mod serve;
+mod shop;
+mod token;
+
+pub use logging::{LogFormat, start_logging};
+pub use serve::{RunningServer, ServeConfig, StartError, start};
+pub use token::{TokenError, TokenKey};

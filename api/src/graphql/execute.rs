@@ -1,0 +1,113 @@
+//! One operation from its text to its answer: parsed, measured, run, and told how fresh it is.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Request, Response, ServerError,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+};
+use futures::{StreamExt, stream::BoxStream};
+use uuid::Uuid;
+
+use crate::{
+    access::Caller,
+    http::{Incoming, Refused, coded},
+    limits,
+    metrics::OperationKind,
+    shop::Shop,
+};
+
+/// What resolvers know about a request besides its content.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    /// Who sent it.
+    pub(crate) caller: Caller,
+    /// What its log lines and events are found by.
+    pub(crate) correlation_id: Uuid,
+    /// The W3C trace that it belongs to.
+    pub(crate) trace_id: Option<String>,
+    /// The caller's promise that two requests are the same one.
+    pub(crate) idempotency_key: Option<String>,
+    /// The smallest position that the answer must reflect.
+    pub(crate) min_position: Option<u64>,
+}
+
+/// An operation that is well formed and within the limits.
+pub(crate) struct Prepared {
+    /// What it asks for.
+    pub(crate) kind: OperationKind,
+    request: Request,
+    context: Arc<RequestContext>,
+}
+
+impl Prepared {
+    /// Parses and measures a request.
+    ///
+    /// # Errors
+    /// [`Refused`] for a document that cannot be read, names no operation, or breaks a limit.
+    pub(crate) fn new(incoming: Incoming, mut context: RequestContext) -> Result<Self, Refused> {
+        let exceeded =
+            |limit: limits::Exceeded| Refused::document(vec![coded(ServerError::new(limit.message, None), limit.code)]);
+        limits::scan(&incoming.query).map_err(exceeded)?;
+        let parsed = async_graphql::parser::parse_query(&incoming.query);
+        let document =
+            parsed.map_err(|error| Refused::document(vec![coded(ServerError::from(error), "GRAPHQL_PARSE_FAILED")]))?;
+        let operation = selected(&document, incoming.operation_name.as_deref())?;
+        limits::measure(&document, operation, &incoming.variables).map_err(exceeded)?;
+        let kind = match operation.ty {
+            OperationType::Query => OperationKind::Query,
+            OperationType::Mutation => OperationKind::Mutation,
+            OperationType::Subscription => OperationKind::Subscription,
+        };
+        context.min_position = context.min_position.max(incoming.min_position);
+        let context = Arc::new(context);
+        let mut request = Request::new(incoming.query).variables(incoming.variables);
+        request.operation_name = incoming.operation_name;
+        request.set_parsed_query(document);
+        Ok(Self { kind, request: request.data(context.caller.clone()).data(context.clone()), context })
+    }
+
+    /// Runs a query or a mutation.
+    pub(crate) async fn execute(self, shop: &Arc<Shop>) -> Result<Response, Refused> {
+        let context = self.context;
+        let response = shop.schema.execute(self.request).await;
+        Ok(finished(response, &context))
+    }
+
+    /// Runs any operation: a subscription answers until it ends, the others once.
+    pub(crate) async fn stream(self, shop: &Arc<Shop>) -> Result<BoxStream<'static, Response>, Refused> {
+        let context = self.context;
+        let answers = shop.schema.execute_stream(self.request);
+        Ok(answers.map(move |response| finished(response, &context)).boxed())
+    }
+}
+
+/// The operation to run: the named one, or the only one.
+fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, Refused> {
+    let operation = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next(),
+        _ => None,
+    };
+    operation.map(|operation| &operation.node).ok_or_else(|| {
+        let message = match name {
+            Some(name) => format!("the document has no operation `{name}`"),
+            None => "the document has several operations: say which with `operationName`".to_owned(),
+        };
+        Refused::document(vec![coded(ServerError::new(message, None), "OPERATION_UNKNOWN")])
+    })
+}
+
+/// Gives every error a code, and logs faults with what they are found by.
+fn finished(mut response: Response, context: &RequestContext) -> Response {
+    for error in std::mem::take(&mut response.errors) {
+        let error = match error.path.is_empty() {
+            true => coded(error, "GRAPHQL_VALIDATION_FAILED"),
+            false => coded(error, "BAD_USER_INPUT"),
+        };
+        response.errors.push(error);
+    }
+    let _ = context;
+    response
+}

@@ -1,0 +1,120 @@
+//! `/graphql`: queries and mutations over POST, queries over GET, and the way to the socket.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    graphql::Prepared,
+    http::{
+        BODY_LIMIT, Incoming, Refused, incoming,
+        outgoing::{self, MediaType},
+        tracing_ids::{self, CORRELATION_ID},
+        websocket,
+    },
+    metrics::OperationKind,
+    shop::Shop,
+};
+
+/// `POST /graphql`.
+pub(crate) async fn by_post(State(shop): State<Arc<Shop>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    respond(&shop, &parts, async {
+        if !is_json(&parts.headers) {
+            let message = "the Content-Type must be application/json, in UTF-8";
+            return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+        }
+        let too_large = || Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_LIMIT", "a request may have at most 1 MiB");
+        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > BODY_LIMIT) {
+            return Err(too_large());
+        }
+        let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| too_large())?;
+        let value = serde_json::from_slice(&body)
+            .map_err(|error| Refused::bad_request("BAD_REQUEST", &format!("the body is not JSON: {error}")))?;
+        Incoming::from_json(value)
+    })
+    .await
+}
+
+/// `GET /graphql`: a socket when the client asks for one, else a query.
+pub(crate) async fn by_get(State(shop): State<Arc<Shop>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    if parts.headers.contains_key(header::UPGRADE) {
+        return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => websocket::open(shop, upgrade, parts.headers),
+            Err(rejection) => rejection.into_response(),
+        };
+    }
+    respond(&shop, &parts, async {
+        let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
+        Incoming::from_query(pairs.map_err(|_| Refused::bad_request("BAD_REQUEST", "the query string cannot be read"))?)
+    })
+    .await
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().eq_ignore_ascii_case("application/json");
+    let charset = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    essence && charset.is_none_or(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
+}
+
+/// Runs a request and answers it, whatever becomes of it, with its correlation id.
+async fn respond(shop: &Arc<Shop>, parts: &Parts, read: impl Future<Output = Result<Incoming, Refused>>) -> Response {
+    let began = Instant::now();
+    let mut kind = OperationKind::Unreadable;
+    let correlation_id = tracing_ids::correlation_id(&parts.headers);
+    let media_type = MediaType::negotiate(&parts.headers);
+    let outcome = match media_type {
+        None => Err(not_acceptable()),
+        Some(_) => run(shop, parts, correlation_id, read, &mut kind).await,
+    };
+    let media_type = media_type.unwrap_or(MediaType::Json);
+    let failed = outcome.as_ref().map_or(true, |response| !response.errors.is_empty());
+    let mut http = match outcome {
+        Ok(response) => outgoing::answer(&response, media_type),
+        Err(refused) => refused.into_http(media_type),
+    };
+    let took = began.elapsed();
+    shop.metrics.answered(kind, took, failed);
+    tracing::debug!(%correlation_id, ?kind, status = http.status().as_u16(), failed, micros = took.as_micros(), "answered");
+    if let Ok(value) = HeaderValue::from_str(&correlation_id.to_string()) {
+        http.headers_mut().insert(CORRELATION_ID, value);
+    }
+    http
+}
+
+async fn run(
+    shop: &Arc<Shop>,
+    parts: &Parts,
+    correlation_id: uuid::Uuid,
+    read: impl Future<Output = Result<Incoming, Refused>>,
+    kind: &mut OperationKind,
+) -> Result<async_graphql::Response, Refused> {
+    let caller = incoming::caller(&shop.token_key, &parts.headers)?;
+    let context = incoming::context(caller, &parts.headers, correlation_id)?;
+    let prepared = Prepared::new(read.await?, context)?;
+    *kind = prepared.kind;
+    match prepared.kind {
+        OperationKind::Mutation if parts.method == Method::GET => {
+            Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "send a mutation with POST"))
+        }
+        OperationKind::Subscription => {
+            Err(Refused::bad_request("SUBSCRIPTION_NEEDS_SOCKET", "open a WebSocket on /graphql to subscribe"))
+        }
+        _ => prepared.execute(shop).await,
+    }
+}
+
+fn not_acceptable() -> Refused {
+    let message = "answers are application/graphql-response+json or application/json";
+    Refused::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
+}

@@ -1,0 +1,37 @@
+//! HTTP: which path leads where.
+
+mod graphql;
+mod health;
+mod incoming;
+mod outgoing;
+mod pages;
+mod tracing_ids;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{any, get, post},
+};
+
+pub(crate) use incoming::Incoming;
+pub(crate) use outgoing::{Refused, coded};
+
+use crate::shop::Shop;
+
+/// The largest request body that is read, in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// All paths of the server.
+pub(crate) fn router(shop: Arc<Shop>) -> Router {
+    Router::new()
+        .route("/", get(pages::graphiql))
+        .route("/graphql", post(graphql::by_post).get(graphql::by_get))
+        .route("/graphql/ws", any(websocket::upgrade))
+        .route("/schema.graphql", get(pages::schema))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(shop)
+}

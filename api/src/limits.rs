@@ -1,0 +1,304 @@
+//! What a single operation may ask for: measured before anything runs, and refused by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_graphql::{
+    Value as ConstValue, Variables,
+    parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
+};
+
+/// Brackets inside brackets, before the text is parsed: parsing recurses.
+const NESTING: u32 = 60;
+/// Words and marks in the text.
+const TOKENS: u32 = 10_000;
+/// Fields inside fields.
+const DEPTH: u64 = 15;
+/// Fields inside fields of an introspection query, which asks types of types.
+const INTROSPECTION_DEPTH: u64 = 20;
+/// Lists of types inside lists of types of an introspection query.
+const INTROSPECTION_LISTS: u64 = 3;
+/// Fields that may be answered, a list counted as often as it may be long.
+const COST: u64 = 20_000;
+/// Fields as written, fragments counted where they are used.
+const FIELDS: u64 = 2_000;
+/// Fields under another name.
+const ALIASES: u64 = 100;
+/// Fields of the operation itself.
+const ROOT_FIELDS: u64 = 30;
+/// Directives.
+const DIRECTIVES: u64 = 50;
+/// Fragments.
+const FRAGMENTS: usize = 100;
+/// The length of a list whose `first` is not given.
+const DEFAULT_PAGE: u64 = 20;
+
+/// A limit that an operation breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    /// The stable name of the limit.
+    pub(crate) code: &'static str,
+    /// What the client reads.
+    pub(crate) message: String,
+}
+
+fn within(code: &'static str, what: &str, found: u64, most: u64) -> Result<(), Exceeded> {
+    if found <= most {
+        return Ok(());
+    }
+    Err(Exceeded { code, message: format!("the operation has {what} {found}, and at most {most} is allowed") })
+}
+
+/// Looks over the text before it is parsed: its words, and how deep its brackets nest.
+pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
+    let bytes = query.as_bytes();
+    let (mut at, mut tokens, mut nesting, mut deepest) = (0, 0_u32, 0_u32, 0_u32);
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        at += match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => 1,
+            b'#' => rest.iter().position(|b| *b == b'\n' || *b == b'\r').unwrap_or(rest.len()),
+            b'"' => {
+                tokens += 1;
+                string_length(rest)
+            }
+            b if b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii() => {
+                tokens += 1;
+                rest.iter().position(|b| !(b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii())).unwrap_or(rest.len())
+            }
+            mark => {
+                tokens += 1;
+                match mark {
+                    b'{' | b'[' | b'(' => nesting += 1,
+                    b'}' | b']' | b')' => nesting = nesting.saturating_sub(1),
+                    _ => {}
+                }
+                deepest = deepest.max(nesting);
+                1
+            }
+        };
+    }
+    within("TOKEN_LIMIT", "a number of tokens of", tokens.into(), TOKENS.into())?;
+    within("DEPTH_LIMIT", "a nesting of", deepest.into(), NESTING.into())
+}
+
+/// The length of a string or block string that starts here; to the end of the text when it is not closed.
+fn string_length(text: &[u8]) -> usize {
+    let quotes: &[u8] = if text.starts_with(b"\"\"\"") { b"\"\"\"" } else { b"\"" };
+    let mut at = quotes.len();
+    while at < text.len() {
+        if text[at] == b'\\' {
+            at += 2;
+        } else if text[at..].starts_with(quotes) {
+            return at + quotes.len();
+        } else {
+            at += 1;
+        }
+    }
+    text.len()
+}
+
+/// How large a part of an operation is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    depth: u64,
+    cost: u64,
+    fields: u64,
+    aliases: u64,
+    directives: u64,
+    /// Fields at its own level.
+    top: u64,
+    introspection_depth: u64,
+    introspection_lists: u64,
+}
+
+impl Size {
+    fn beside(self, other: Self) -> Self {
+        Self {
+            depth: self.depth.max(other.depth),
+            cost: self.cost.saturating_add(other.cost),
+            fields: self.fields.saturating_add(other.fields),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+            top: self.top.saturating_add(other.top),
+            introspection_depth: self.introspection_depth.max(other.introspection_depth),
+            introspection_lists: self.introspection_lists.max(other.introspection_lists),
+        }
+    }
+}
+
+struct Measure<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    /// Each fragment is measured once, however often it is spread: a fragment bomb costs as much as its text.
+    measured: BTreeMap<&'a str, Size>,
+    open: BTreeSet<&'a str>,
+}
+
+/// Measures an operation and gives its cost: the fields that it may have answered.
+///
+/// # Errors
+/// The first limit that it breaks.
+pub(crate) fn measure(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Result<u64, Exceeded> {
+    within("FRAGMENT_LIMIT", "a number of fragments of", document.fragments.len() as u64, FRAGMENTS as u64)?;
+    let mut measure = Measure { document, variables, measured: BTreeMap::new(), open: BTreeSet::new() };
+    let size = measure.selection_set(&operation.selection_set.node)?;
+    within("DEPTH_LIMIT", "a depth of", size.depth, DEPTH)?;
+    within("DEPTH_LIMIT", "an introspection depth of", size.introspection_depth, INTROSPECTION_DEPTH)?;
+    within("DEPTH_LIMIT", "an introspection of lists of lists of", size.introspection_lists, INTROSPECTION_LISTS)?;
+    within("ROOT_FIELD_LIMIT", "a number of root fields of", size.top, ROOT_FIELDS)?;
+    within("ALIAS_LIMIT", "a number of aliases of", size.aliases, ALIASES)?;
+    within("DIRECTIVE_LIMIT", "a number of directives of", size.directives, DIRECTIVES)?;
+    within("FIELD_LIMIT", "a number of fields of", size.fields, FIELDS)?;
+    within("COST_LIMIT", "a cost of", size.cost, COST)?;
+    Ok(size.cost)
+}
+
+impl<'a> Measure<'a> {
+    fn selection_set(&mut self, set: &'a SelectionSet) -> Result<Size, Exceeded> {
+        set.items.iter().try_fold(Size::default(), |size, item| {
+            let (next, directives) = match &item.node {
+                Selection::Field(field) => (self.field(&field.node)?, field.node.directives.len()),
+                Selection::FragmentSpread(spread) => {
+                    (self.fragment(spread.node.fragment_name.node.as_str())?, spread.node.directives.len())
+                }
+                Selection::InlineFragment(fragment) => {
+                    (self.selection_set(&fragment.node.selection_set.node)?, fragment.node.directives.len())
+                }
+            };
+            let directives = Size { directives: directives as u64, ..Size::default() };
+            Ok(size.beside(next).beside(directives))
+        })
+    }
+
+    fn fragment(&mut self, name: &'a str) -> Result<Size, Exceeded> {
+        if let Some(size) = self.measured.get(name) {
+            return Ok(*size);
+        }
+        // An unknown fragment is for validation to report.
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Size::default());
+        };
+        if !self.open.insert(name) {
+            return Err(Exceeded { code: "FRAGMENT_CYCLE", message: format!("the fragment `{name}` contains itself") });
+        }
+        let size = self.selection_set(&fragment.node.selection_set.node)?;
+        self.open.remove(name);
+        self.measured.insert(name, size);
+        Ok(size)
+    }
+
+    fn field(&mut self, field: &'a Field) -> Result<Size, Exceeded> {
+        let inner = self.selection_set(&field.selection_set.node)?;
+        let name = field.name.node.as_str();
+        let mut size = Size {
+            depth: inner.depth + 1,
+            cost: inner.cost.saturating_mul(self.length(field)).saturating_add(1),
+            fields: inner.fields.saturating_add(1),
+            aliases: inner.aliases.saturating_add(u64::from(field.alias.is_some())),
+            top: 1,
+            introspection_depth: inner.introspection_depth + 1,
+            introspection_lists: inner.introspection_lists,
+            ..inner
+        };
+        match name {
+            "fields" | "inputFields" | "interfaces" | "possibleTypes" => size.introspection_lists += 1,
+            "__schema" | "__type" => return Ok(Size { depth: 1, ..size }),
+            _ => {}
+        }
+        if !matches!(name, "__schema" | "__type") && field.selection_set.node.items.is_empty() {
+            size.introspection_depth = 1;
+        }
+        Ok(size)
+    }
+
+    /// How often the fields inside are answered: the page asked for, or the default page of a connection.
+    fn length(&self, field: &Field) -> u64 {
+        let numbers = ["first", "last"].into_iter().filter_map(|name| match self.argument(field, name)? {
+            ConstValue::Number(number) => number.as_u64(),
+            _ => None,
+        });
+        if let Some(page) = numbers.max() {
+            return page.max(1);
+        }
+        if let Some(ConstValue::List(ids)) = self.argument(field, "ids") {
+            return ids.len() as u64;
+        }
+        let is_connection = field.selection_set.node.items.iter().any(
+            |item| matches!(&item.node, Selection::Field(inner) if matches!(inner.node.name.node.as_str(), "nodes" | "edges")),
+        );
+        if is_connection { DEFAULT_PAGE } else { 1 }
+    }
+
+    fn argument(&self, field: &Field, name: &str) -> Option<ConstValue> {
+        let value = field.get_argument(name)?.node.clone();
+        value.into_const_with(|variable| self.variables.get(&variable).cloned().ok_or(())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_graphql::parser::{parse_query, types::DocumentOperations};
+
+    fn cost(query: &str) -> Result<u64, &'static str> {
+        scan(query).map_err(|e| e.code)?;
+        let document = parse_query(query).unwrap();
+        let DocumentOperations::Single(operation) = &document.operations else { panic!("one operation") };
+        measure(&document, &operation.node, &Variables::from_json(serde_json::json!({ "n": 100 }))).map_err(|e| e.code)
+    }
+
+    #[test]
+    fn a_list_costs_as_often_as_it_may_be_long() {
+        assert_eq!(cost("{ a }"), Ok(1));
+        assert_eq!(cost("{ a(first: 10) { nodes { b } } }"), Ok(21));
+        assert_eq!(cost("query($n: Int) { a(first: $n) { nodes { b } } }"), Ok(201));
+        assert_eq!(cost("{ a { nodes { b } } }"), Ok(41));
+        assert_eq!(cost("{ nodes(ids: [1, 2, 3]) { b } }"), Ok(4));
+        assert_eq!(cost("{ a(first: 100) { nodes { b(first: 100) { nodes { c } } } } }"), Err("COST_LIMIT"));
+    }
+
+    #[test]
+    fn each_limit_is_refused_by_its_name() {
+        let many = |part: &str, n: usize| format!("{{ {} }}", part.repeat(n));
+        assert_eq!(cost(&format!("{}a{}", "{ a ".repeat(20), "}".repeat(20))), Err("DEPTH_LIMIT"));
+        assert_eq!(cost(&format!("{}a{}", "{a".repeat(20_000), "}".repeat(20_000))), Err("TOKEN_LIMIT"));
+        assert_eq!(cost(&format!("{{ a(x: {}1{}) }}", "[".repeat(500), "]".repeat(500))), Err("DEPTH_LIMIT"));
+        assert_eq!(cost(&many("a ", 31)), Err("ROOT_FIELD_LIMIT"));
+        assert_eq!(cost(&format!("{{ a {} }}", many("x: b ", 101))), Err("ALIAS_LIMIT"));
+        assert_eq!(cost(&format!("{{ a {} }}", many("b ", 2_001))), Err("FIELD_LIMIT"));
+        assert_eq!(cost(&format!("{{ a {} }}", "@include(if: true) ".repeat(51))), Err("DIRECTIVE_LIMIT"));
+        assert_eq!(cost("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }"), Err("FRAGMENT_CYCLE"));
+    }
+
+    #[test]
+    fn a_fragment_bomb_is_measured_in_no_time_and_refused() {
+        let mut text = "{ a { ...f0 } } ".to_owned();
+        for n in 0..60 {
+            text += &format!("fragment f{n} on T {{ ...f{} ...f{} }} ", n + 1, n + 1);
+        }
+        text += "fragment f60 on T { x }";
+        assert_eq!(cost(&text), Err("FIELD_LIMIT"));
+    }
+
+    #[test]
+    fn brackets_in_strings_and_comments_do_not_count() {
+        let brackets = "{".repeat(200);
+        assert!(
+            scan(&format!("{{ a(x: \"{brackets}\\\"{brackets}\", y: \"\"\"{brackets}\"{brackets}\"\"\") }} # {brackets}"))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn the_usual_introspection_passes_and_types_of_types_of_types_do_not() {
+        let usual = "{ __schema { types { fields { args { type { ofType { ofType { ofType { ofType { ofType { ofType { \
+                     ofType { ofType { name } } } } } } } } } } } } } }";
+        assert!(cost(usual).is_ok());
+        let hostile = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }";
+        assert_eq!(cost(hostile), Err("DEPTH_LIMIT"));
+    }
+}

@@ -1,0 +1,98 @@
+//! A running server: opened from its configuration, stopped without losing what it has begun.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    data_folder::{DataFolder, DataFolderError, FolderLock},
+    http,
+    metrics::Metrics,
+    shop::Shop,
+    token::{TokenError, TokenKey},
+};
+
+/// How long requests that have begun may take once the server is stopping.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// The folder that holds the shop.
+    pub data: PathBuf,
+    /// The URL of the log; `events.db` in the folder unless given.
+    pub events: Option<String>,
+    /// The URL of the views; `views.db` in the folder unless given.
+    pub views: Option<String>,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    /// The token key cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+}
+
+/// A server that answers.
+pub struct RunningServer {
+    address: SocketAddr,
+    shop: Arc<Shop>,
+    serving: JoinHandle<()>,
+    _lock: FolderLock,
+}
+
+/// Opens the shop and begins to answer.
+///
+/// # Errors
+/// See [`StartError`]; nothing is left running.
+pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
+    let folder = DataFolder::create(&config.data)?;
+    let lock = folder.lock()?;
+    let shop = Arc::new(Shop {
+        schema: crate::graphql::schema(),
+        token_key: TokenKey::open(&folder)?,
+        metrics: Metrics::default(),
+        stopping: watch::Sender::new(false),
+    });
+    let failed = |error| StartError::Listen(config.listen, error);
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let router = http::router(shop.clone());
+    let mut stopping = shop.stopping.subscribe();
+    let serving = tokio::spawn(async move {
+        let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the server stopped by itself");
+        }
+    });
+    tracing::info!(%address, data = %config.data.display(), "serving");
+    Ok(RunningServer { address, shop, serving, _lock: lock })
+}
+
+impl RunningServer {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops: no new requests, those that have begun are answered.
+    pub async fn shutdown(self) {
+        tracing::info!("stopping");
+        self.shop.stopping.send_replace(true);
+        let mut serving = self.serving;
+        if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+            tracing::warn!("requests did not end in time and were cut off");
+            serving.abort();
+        }
+        tracing::info!("stopped");
+    }
+}

@@ -1,0 +1,6 @@
+//! The server from outside: what clients may rely on.
+
+mod http_rules;
+mod process;
+mod server;
+mod socket_rules;

@@ -1,0 +1,64 @@
+//! The binary as a process: its folder, its verbs, its exit codes.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn daybook(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    command.env("DAYBOOK_DATA", folder);
+    command
+}
+
+fn serving(folder: &Path) -> (Child, String) {
+    let mut child = daybook(folder).args(["serve", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let url = serde_json::from_str::<Value>(&line).unwrap()["url"].as_str().unwrap().to_owned();
+    (child, url)
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_second_process_on_the_same_folder_is_refused_and_the_first_stops_with_exit_code_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, _) = serving(folder.path());
+    let second = daybook(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(errors(&second).contains("in use by another daybook process"), "{}", errors(&second));
+    let stopped = Command::new("kill").args(["-TERM", &first.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && first.wait().unwrap().success());
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = daybook(&file.join("shop")).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("cannot be used"), "{}", errors(&output));
+}
+
+#[test]
+fn a_token_is_one_line_and_a_wrong_role_is_a_wrong_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = daybook(folder.path()).args(["token", "--role", "auditor", "--ttl", "1m"]).output().unwrap();
+    let line = String::from_utf8(token.stdout).unwrap();
+    assert!(token.status.success() && line.trim().split('.').count() == 3 && line.lines().count() == 1);
+    let wrong = daybook(folder.path()).args(["token", "--role", "king"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let key = std::fs::metadata(folder.path().join("token.key")).unwrap();
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    }
+}
