@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Failure, verify::VerifyArgs};
+use crate::{DiffArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, ShowArgs, StateArgs, VerifyArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +32,18 @@ pub struct CommandLine {
 enum Verb {
     /// Check that the log is whole, unaltered, readable and keeps the shop's rules.
     Verify(VerifyArgs),
+    /// Tell what happened in one stream: who, when, what and why.
+    History(HistoryArgs),
+    /// Show one record in full, and check its digest.
+    Show(ShowArgs),
+    /// Show an aggregate as it is, or was.
+    State(StateArgs),
+    /// Show what changed in an aggregate between two moments.
+    Diff(DiffArgs),
+    /// Write events to a file, with a manifest of what must be in it.
+    Export(ExportArgs),
+    /// Make a log of an export again, exactly as it was.
+    Import(ImportArgs),
 }
 
 /// Which log to read.
@@ -61,6 +73,12 @@ impl CommandLine {
     async fn report(self) -> Result<Report, Failure> {
         match self.verb {
             Verb::Verify(args) => args.run().await,
+            Verb::History(args) => args.run().await,
+            Verb::Show(args) => args.run().await,
+            Verb::State(args) => args.run().await,
+            Verb::Diff(args) => args.run().await,
+            Verb::Export(args) => args.run().await,
+            Verb::Import(args) => args.run().await,
         }
     }
 
@@ -69,7 +87,11 @@ impl CommandLine {
         let json = self.json;
         match self.report().await {
             Ok(report) => {
-                if json { println!("{}", report.json) } else { print!("{}", report.text) }
+                if json {
+                    println!("{}", report.json)
+                } else {
+                    print!("{}", report.text)
+                }
                 report.ok
             }
             Err(failure) => {

@@ -105,7 +105,11 @@ impl Shelf {
     fn unreserve(&mut self, order: OrderId, quantity: i128) -> i128 {
         let held = self.orders.get(&order).copied().unwrap_or_default();
         let taken = held.min(quantity);
-        if taken == held { self.orders.remove(&order) } else { self.orders.insert(order, held - taken) };
+        if taken == held {
+            self.orders.remove(&order)
+        } else {
+            self.orders.insert(order, held - taken)
+        };
         self.reserved -= taken;
         taken
     }
