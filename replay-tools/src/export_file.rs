@@ -153,10 +153,9 @@ pub fn from_line(text: &str) -> Result<Recorded, String> {
 /// JSON objects stand in the line as they are, so that tools can look into them. Any other text (damaged, or with line
 /// breaks) stands there as a string, so that it comes back byte for byte.
 fn embed(text: &str) -> Result<Box<RawValue>, serde_json::Error> {
-    if text.starts_with('{') && text.ends_with('}') && !text.contains(['\n', '\r']) {
-        if let Ok(raw) = RawValue::from_string(text.to_owned()) {
-            return Ok(raw);
-        }
+    let is_one_line = text.starts_with('{') && text.ends_with('}') && !text.contains(['\n', '\r']);
+    if is_one_line && let Ok(raw) = RawValue::from_string(text.to_owned()) {
+        return Ok(raw);
     }
     to_raw_value(text)
 }

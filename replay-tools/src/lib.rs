@@ -32,5 +32,5 @@ pub use open::open;
 pub use progress::Progress;
 pub use show::ShowArgs;
 pub use state::{StateArgs, StateAt, state_at};
-pub use verify::{Finding, Rule, Verification, VerifyArgs, verify};
+pub use verify::{Finding, Head, Rule, Verification, VerifyArgs, verify};
 pub use words::{change, sentence};

@@ -68,10 +68,9 @@ impl Continuity {
         if !self.events.insert(self.key(record.event.event_id)) {
             wrong.push((Rule::EventId, format!("event id {} was used before", record.event.event_id)));
         }
-        if let Some(scope) = &record.event.idempotency_scope {
-            if !self.scopes.insert(self.key(scope)) {
-                wrong.push((Rule::Idempotency, format!("the idempotency scope `{scope}` was used before")));
-            }
+        let scope = record.event.idempotency_scope.as_ref();
+        if let Some(scope) = scope.filter(|scope| !self.scopes.insert(self.key.hash_one(scope))) {
+            wrong.push((Rule::Idempotency, format!("the idempotency scope `{scope}` was used before")));
         }
         wrong.extend(self.check_command(checked));
         wrong

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub enum Rule {
     /// Every position from the first to the head holds one readable event.
     Positions,
+    /// The log still begins with what was known of it.
+    Head,
     /// The sequences of a stream count from 1 without a gap.
     Sequences,
     /// The digest is that of the record.

@@ -4,27 +4,30 @@ mod business;
 mod continuity;
 mod finding;
 mod fold;
+mod head;
+mod reading;
 mod record;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use event_schemas::{Position, Recorded};
 use event_store::{Log, ReadError};
-use futures::{Stream, StreamExt as _, stream};
+use futures::StreamExt as _;
 use serde::Serialize;
 
-pub use self::finding::{Finding, Rule};
 use self::{
     business::Business,
     continuity::Continuity,
     fold::Folds,
+    reading::{Step, read},
     record::{Checked, Schemas, check},
 };
+pub use self::{
+    finding::{Finding, Rule},
+    head::Head,
+};
 use crate::{Failure, LogUrl, Progress, Report, Tree, hex, open};
-
-/// How many events are read, and checked as one piece of work, at once.
-const PAGE: usize = 1_000;
 
 /// How many findings are enough to stop.
 const ENOUGH: usize = 100;
@@ -40,13 +43,17 @@ pub struct VerifyArgs {
     /// The last position to look at; the head if not told.
     #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION")]
     to: Option<Position>,
+    /// What an earlier `verify --json` or an export's manifest said: the log must still begin with exactly that.
+    #[arg(long, env = "DAYBOOK_FROM_HEAD", value_name = "FILE", conflicts_with = "from")]
+    from_head: Option<PathBuf>,
 }
 
 impl VerifyArgs {
     /// Verifies. A damaged export is a finding like any other.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
+        let head = self.from_head.as_deref().map(Head::read).transpose()?;
         let verification = match open(&self.log.log) {
-            Ok(log) => verify(log, self.from, self.to).await?,
+            Ok(log) => verify(log, self.from, self.to, head).await?,
             Err(Failure::Read(ReadError::Damaged { position, reason })) => Verification::broken_off(position, reason),
             Err(error) => return Err(error),
         };
@@ -117,11 +124,17 @@ impl std::fmt::Display for Verification {
 
 /// Verifies the events from `from` (at least 1) up to `to`, or to the head.
 ///
-/// Rules that need the past (folds, stock, payments, promotions, claims) are checked when `from` is 1.
+/// Rules that need the past (folds, stock, payments, promotions, claims, and that the log begins with a head that is
+/// `known`) are checked when `from` is 1.
 ///
 /// # Errors
 /// If the log cannot be read at all. What cannot be read of it once it has begun is a finding.
-pub async fn verify(log: Arc<dyn Log>, from: Position, to: Option<Position>) -> Result<Verification, Failure> {
+pub async fn verify(
+    log: Arc<dyn Log>,
+    from: Position,
+    to: Option<Position>,
+    known: Option<Head>,
+) -> Result<Verification, Failure> {
     let head = log.head().await?.position;
     let from = from.max(1);
     let to = to.unwrap_or(head);
@@ -130,7 +143,7 @@ pub async fn verify(log: Arc<dyn Log>, from: Position, to: Option<Position>) -> 
     }
     let schemas = Arc::new(Schemas::compile()?);
     let mut progress = Progress::new("verifying", (to + 1).saturating_sub(from));
-    let mut run = Run::new(Arc::clone(&log), from);
+    let mut run = Run::new(Arc::clone(&log), from, known);
     // While one page is checked record by record, the next is read, and the one before is held against the past.
     let mut pages = Box::pin(read(log, from - 1, to).map(|step| check_page(step, &schemas)).buffered(3));
     while let Some(page) = pages.next().await {
@@ -141,54 +154,6 @@ pub async fn verify(log: Arc<dyn Log>, from: Position, to: Option<Position>) -> 
         }
     }
     Ok(run.conclude(to, &progress))
-}
-
-/// What a read gave.
-enum Step<T> {
-    Page(Vec<T>),
-    /// The event at this position cannot be had; reading goes on after it.
-    Damage(Position, String),
-    /// Nothing more can be read.
-    Failure(Position, String),
-}
-
-/// Reads a range page by page, around what is damaged.
-fn read(log: Arc<dyn Log>, after: Position, to: Position) -> impl Stream<Item = Step<Recorded>> {
-    stream::unfold((log, after, None), move |(log, after, damage)| async move {
-        if let Some((position, reason)) = damage {
-            return Some((Step::Damage(position, reason), (log, position, None)));
-        }
-        let limit = usize::try_from(to.saturating_sub(after)).unwrap_or(PAGE).min(PAGE);
-        if limit == 0 {
-            return None;
-        }
-        let (page, damage) = read_around(&*log, after, limit).await;
-        match (page, damage) {
-            (Ok(page), damage) => {
-                let last = page.last().map_or(after, |record| record.position);
-                if page.is_empty() && damage.is_none() {
-                    let missing = format!("the log ends here, though its head said {to}");
-                    return Some((Step::Failure(after + 1, missing), (log, to, None)));
-                }
-                Some((Step::Page(page), (log, last, damage)))
-            }
-            (Err(error), _) => Some((Step::Failure(after + 1, error.to_string()), (log, to, None))),
-        }
-    })
-}
-
-type Damage = Option<(Position, String)>;
-
-/// Up to `limit` events after `after`, or those up to the first damage, and that damage.
-async fn read_around(log: &dyn Log, after: Position, limit: usize) -> (Result<Vec<Recorded>, ReadError>, Damage) {
-    match log.read(after, limit).await {
-        Err(ReadError::Damaged { position, reason }) if position > after => {
-            let whole = usize::try_from(position - after - 1).unwrap_or(limit).min(limit);
-            let before = if whole == 0 { Ok(Vec::new()) } else { log.read(after, whole).await };
-            (before, Some((position, reason)))
-        }
-        read => (read, None),
-    }
 }
 
 async fn check_page(step: Step<Recorded>, schemas: &Arc<Schemas>) -> Result<Step<Checked>, Failure> {
@@ -212,6 +177,7 @@ struct Run {
     findings: Vec<Finding>,
     unknown: BTreeMap<String, u64>,
     tree: Tree,
+    known: Option<Head>,
     continuity: Continuity,
     business: Business,
     folds: Folds,
@@ -219,7 +185,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(log: Arc<dyn Log>, from: Position) -> Self {
+    fn new(log: Arc<dyn Log>, from: Position, known: Option<Head>) -> Self {
         Self {
             log,
             from,
@@ -228,6 +194,7 @@ impl Run {
             findings: Vec::new(),
             unknown: BTreeMap::new(),
             tree: Tree::default(),
+            known,
             continuity: Continuity::from(from),
             business: Business::default(),
             folds: Folds::new(),
@@ -259,6 +226,11 @@ impl Run {
         self.events += 1;
         self.last = position;
         self.tree.push(checked.record.digest);
+        if let Some(Head { to, root }) = self.known.take_if(|known| known.to == position)
+            && hex(&self.tree.root()) != root
+        {
+            self.found(to, Rule::Head, format!("the first {to} events had root {root}, and have another now"));
+        }
         for (rule, message) in self.continuity.check(&checked) {
             self.found(position, rule, message);
         }
@@ -285,6 +257,9 @@ impl Run {
     }
 
     fn conclude(mut self, to: Position, progress: &Progress) -> Verification {
+        if let Some(Head { to: known, .. }) = self.known.take_if(|known| known.to > to && self.from == 1) {
+            self.found(to + 1, Rule::Head, format!("the log had {known} events, and ends before this one now"));
+        }
         self.findings.sort_by_key(|finding| (finding.position, finding.rule));
         let ok = self.findings.is_empty();
         Verification {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_store::MemoryLog;
-use replay_tools::{Finding, Rule, Verification, open, verify};
+use replay_tools::{Finding, Head, Rule, Verification, open, verify};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ async fn tampered(tamper: &str) -> Verification {
     let file = Connection::open(url.strip_prefix("sqlite:").unwrap()).unwrap();
     file.execute_batch(tamper).unwrap();
     drop(file);
-    verify(open(&url).unwrap(), 1, None).await.unwrap()
+    verify(open(&url).unwrap(), 1, None, None).await.unwrap()
 }
 
 fn places(findings: &[Finding]) -> Vec<(u64, Rule)> {
@@ -29,13 +29,13 @@ async fn an_untouched_log_verifies_and_its_root_is_that_of_its_digests() {
     assert!(found.ok && found.findings.is_empty(), "{found}");
     assert_eq!((found.from, found.to, found.events), (1, 25, 25));
     let folder = TempDir::new().unwrap();
-    let again = verify(open(&shop::three_orders().write(folder.path()).await).unwrap(), 1, None).await.unwrap();
+    let again = verify(open(&shop::three_orders().write(folder.path()).await).unwrap(), 1, None, None).await.unwrap();
     assert_eq!((found.root.as_ref().map(String::len), &found.root), (Some(64), &again.root));
 }
 
 #[tokio::test]
 async fn an_empty_log_verifies() {
-    let found = verify(Arc::new(MemoryLog::new()), 1, None).await.unwrap();
+    let found = verify(Arc::new(MemoryLog::new()), 1, None, None).await.unwrap();
     assert_eq!((found.ok, found.from, found.to, found.events), (true, 1, 0, 0));
 }
 
@@ -149,16 +149,16 @@ async fn commands_that_interleave_and_events_that_come_twice_are_named() {
 /// What `verify` says of a log written as it is.
 pub async fn written(pen: &Pen) -> Verification {
     let folder = TempDir::new().unwrap();
-    verify(open(&pen.write(folder.path()).await).unwrap(), 1, None).await.unwrap()
+    verify(open(&pen.write(folder.path()).await).unwrap(), 1, None, None).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_range_is_verified_without_the_past_and_beyond_the_end_is_refused() {
     let folder = TempDir::new().unwrap();
     let url = shop::three_orders().write(folder.path()).await;
-    let found = verify(open(&url).unwrap(), 10, Some(20)).await.unwrap();
+    let found = verify(open(&url).unwrap(), 10, Some(20), None).await.unwrap();
     assert_eq!((found.ok, found.from, found.to, found.events, &found.root), (true, 10, 20, 11, &None));
-    assert!(verify(open(&url).unwrap(), 1, Some(26)).await.is_err());
+    assert!(verify(open(&url).unwrap(), 1, Some(26), None).await.is_err());
 }
 
 #[tokio::test]
@@ -169,4 +169,28 @@ async fn a_log_wrong_everywhere_stops_after_enough_findings() {
     }
     let found = written(&pen).await;
     assert!(!found.ok && found.findings.len() >= 100, "{}", found.findings.len());
+}
+
+#[tokio::test]
+async fn a_log_cut_short_or_rewritten_with_right_digests_does_not_match_what_was_known_of_it() {
+    let known = written(&shop::three_orders()).await;
+    let known = Some(Head { to: known.to, root: known.root.unwrap() });
+    let held_against = |pen: Pen| {
+        let known = known.clone();
+        async move {
+            let folder = TempDir::new().unwrap();
+            let found = verify(open(&pen.write(folder.path()).await).unwrap(), 1, None, known).await.unwrap();
+            places(&found.findings)
+        }
+    };
+    let mut longer = shop::three_orders();
+    longer.order(4);
+    assert_eq!(held_against(longer).await, []);
+    let mut shorter = Pen::new();
+    shorter.command("merchant:ana", vec![(shop::tea_stream(), shop::received(50))]);
+    shorter.order(1).order(2);
+    assert_eq!(held_against(shorter).await, [(18, Rule::Head)]);
+    let mut rewritten = shop::three_orders();
+    rewritten.last().occurred_at += chrono::TimeDelta::seconds(1);
+    assert_eq!(held_against(rewritten).await, [(25, Rule::Head)]);
 }
