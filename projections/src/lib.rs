@@ -1,1 +1,34 @@
 //! The views: read models folded from the log, and the runner that keeps them.
+//!
+//! A view is one file in `views/`: its tables, its fold, its reads. [`Runner::start`] follows a log into [`Views`];
+//! [`Views::read`] gives a [`Reader`], and every read of every view is a method of it.
+
+#[macro_use]
+mod value;
+#[macro_use]
+mod row;
+pub mod as_of;
+mod batch;
+mod checkpoint;
+mod error;
+mod freshness;
+mod page;
+mod projection;
+mod reader;
+mod rows;
+mod runner;
+mod sqlite;
+mod views;
+mod writer;
+
+pub use batch::Decoded;
+pub use error::ViewError;
+pub use freshness::{Freshness, ProjectionState, ProjectionStatus};
+pub use page::{Cursor, Listed, Page};
+pub use projection::{Fact, FoldError, Projection};
+pub use reader::{NotYet, Reader, Views};
+pub use row::{ColumnInfo, Row, Table};
+pub use rows::{InMemory, RowCache, Rows, Session};
+pub use runner::Runner;
+pub use value::{Column, ColumnType, UnexpectedValue, Value};
+pub use views::*;

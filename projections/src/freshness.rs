@@ -1,0 +1,57 @@
+//! How far the views have come, as health, metrics and the API show it.
+
+use event_schemas::{Position, Timestamp};
+
+text_enum! {
+    /// What a projection is doing.
+    ProjectionState {
+        /// It has seen all that the log holds.
+        Live = "live",
+        /// It is reading what it has not seen yet.
+        CatchingUp = "catching_up",
+        /// A new generation is being built; the old one serves until then.
+        Rebuilding = "rebuilding",
+        /// An event stopped it; its last good state is served.
+        Halted = "halted",
+    }
+}
+
+/// How one projection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectionStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// The version of the fold that made what is served.
+    pub version: u32,
+    /// The generation of tables that is served.
+    pub generation: u32,
+    /// The last event in what is served.
+    pub position: Position,
+    /// How many events what is served is behind the log.
+    pub lag: u64,
+    /// What it is doing.
+    pub state: ProjectionState,
+    /// While it is rebuilt: the last event in the new generation.
+    pub rebuilt_to: Option<Position>,
+    /// Why it halted.
+    pub reason: Option<String>,
+    /// Unless it is live: when it halted, or when the last event that it holds was recorded.
+    pub stale_since: Option<Timestamp>,
+}
+
+/// How all projections stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// The last position of the log that the runner knows of.
+    pub head: Position,
+    /// Each projection.
+    pub projections: Vec<ProjectionStatus>,
+}
+
+impl Freshness {
+    /// The position up to which every view is complete, halted ones aside.
+    pub fn applied(&self) -> Position {
+        let going = self.projections.iter().filter(|projection| projection.state != ProjectionState::Halted);
+        going.map(|projection| projection.position).min().unwrap_or(0)
+    }
+}

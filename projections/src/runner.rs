@@ -1,0 +1,200 @@
+//! The runner: follows the log and keeps every projection up to date, each event exactly once.
+
+use std::{sync::Arc, time::Duration};
+
+use event_schemas::Position;
+use event_store::Log;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use crate::{Freshness, Projection, ViewError, Views, batch::Batch, writer::Writer};
+
+/// At most so many events are folded in one transaction.
+pub(crate) const BATCH: usize = 4_096;
+/// How often the log is asked for its head when nothing wakes the runner.
+const POLL: Duration = Duration::from_secs(1);
+/// The longest pause after a failure of the log or of the view store.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A running runner. Dropping it stops it after the batch at hand.
+#[derive(Debug)]
+pub struct Runner {
+    stop: watch::Sender<bool>,
+    rebuilds: mpsc::Sender<Rebuild>,
+    task: JoinHandle<()>,
+}
+
+type Rebuild = (String, oneshot::Sender<Result<(), ViewError>>);
+
+impl Runner {
+    /// Opens the views for these projections ([`crate::ALL`] for the shop's) and follows the log.
+    ///
+    /// # Errors
+    /// If the store cannot be opened, belongs to another log, or has seen more than the log holds.
+    pub async fn start(log: Arc<dyn Log>, views: Views, projections: &[&'static Projection]) -> Result<Self, ViewError> {
+        Self::start_with(log, views, projections, BATCH).await
+    }
+
+    /// As [`Runner::start`], with at most `batch` events in one transaction.
+    ///
+    /// # Errors
+    /// As [`Runner::start`].
+    pub async fn start_with(
+        log: Arc<dyn Log>,
+        views: Views,
+        projections: &[&'static Projection],
+        batch: usize,
+    ) -> Result<Self, ViewError> {
+        let head = log.head().await?.position;
+        let (log_id, projections, opened) = (log.id(), projections.to_vec(), views.clone());
+        let writer = blocking(move || Writer::open(&opened, log_id, head, &projections)).await??;
+        let (stop, stopped) = watch::channel(false);
+        let (rebuilds, asked) = mpsc::channel(16);
+        let feed = Feed { log, batch: batch.max(1), ahead: None };
+        views.freshness().send_replace(Freshness { head, projections: writer.status(head) });
+        let following = Following { feed, views, writer: Some(writer), stopped, asked };
+        Ok(Self { stop, rebuilds, task: tokio::spawn(following.run()) })
+    }
+
+    /// Begins to build a projection anew beside the one that serves; [`Views::status`] shows how far it has come.
+    ///
+    /// # Errors
+    /// If there is no such projection, the store fails, or the runner has stopped.
+    pub async fn rebuild(&self, projection: &str) -> Result<(), ViewError> {
+        let stopped = || ViewError::Unavailable("the runner has stopped".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.rebuilds.send((projection.to_owned(), answer)).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Stops after the batch at hand, and waits for that.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the projection runner ended badly");
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ViewError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ViewError::Unavailable(error.to_string()))
+}
+
+/// Reads and decodes the log in batches; while one is folded, the next is already on its way.
+pub(crate) struct Feed {
+    pub log: Arc<dyn Log>,
+    pub batch: usize,
+    pub ahead: Option<(Position, JoinHandle<Result<Batch, ViewError>>)>,
+}
+
+impl Feed {
+    /// The events after a position, as far as `head`.
+    pub async fn next(&mut self, after: Position, head: Position) -> Result<Batch, ViewError> {
+        let batch = match self.ahead.take_if(|(from, _)| *from == after) {
+            Some((_, task)) => task.await.map_err(|error| ViewError::Unavailable(error.to_string()))??,
+            None => read(Arc::clone(&self.log), after, self.batch, head).await?,
+        };
+        let last = batch.last();
+        if batch.unreadable.is_none() && last < head && self.ahead.is_none() {
+            self.ahead = Some((last, tokio::spawn(read(Arc::clone(&self.log), last, self.batch, head))));
+        }
+        Ok(batch)
+    }
+}
+
+async fn read(log: Arc<dyn Log>, after: Position, batch: usize, head: Position) -> Result<Batch, ViewError> {
+    let limit = usize::try_from(head.saturating_sub(after)).unwrap_or(batch).min(batch);
+    let page = log.read(after, limit).await?;
+    blocking(move || Batch::decode(after, page)).await
+}
+
+struct Following {
+    feed: Feed,
+    views: Views,
+    /// Away only while a batch is folded on a thread for blocking work.
+    writer: Option<Writer>,
+    stopped: watch::Receiver<bool>,
+    asked: mpsc::Receiver<Rebuild>,
+}
+
+impl Following {
+    async fn run(mut self) {
+        let mut moved = self.feed.log.watch();
+        let mut pause = Duration::from_millis(100);
+        while !self.is_stopped() {
+            let wait = match self.turn().await {
+                Ok(true) => {
+                    pause = Duration::from_millis(100);
+                    continue;
+                }
+                Ok(false) => POLL,
+                Err(error) => {
+                    tracing::error!(%error, "the views cannot follow the log; trying again");
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause
+                }
+            };
+            tokio::select! {
+                _ = self.stopped.changed() => {}
+                Some(rebuild) = self.asked.recv() => self.rebuild(rebuild).await,
+                woken = moved.changed() => {
+                    // A log that is gone wakes no one any more; then only the poll is left.
+                    if woken.is_err() { tokio::time::sleep(wait).await; }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow() || self.stopped.has_changed().is_err()
+    }
+
+    async fn with_writer<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Writer) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, ViewError> {
+        let lost = || ViewError::Unavailable("the writer of the views is gone after a failure".to_owned());
+        let mut writer = self.writer.take().ok_or_else(lost)?;
+        let (writer, result) = blocking(move || {
+            let result = work(&mut writer);
+            (writer, result)
+        })
+        .await?;
+        self.writer = Some(writer);
+        result
+    }
+
+    /// Brings everyone who is behind one batch further; false when no one was.
+    async fn turn(&mut self) -> Result<bool, ViewError> {
+        while let Ok(rebuild) = self.asked.try_recv() {
+            self.rebuild(rebuild).await;
+        }
+        let head = self.feed.log.head().await?.position;
+        let cohorts = self.writer.as_ref().map(|writer| writer.cohorts(head)).unwrap_or_default();
+        for after in &cohorts {
+            let batch = self.feed.next(*after, head).await?;
+            let freshness = self.views.freshness().clone();
+            self.with_writer(move |writer| {
+                writer.apply(&batch)?;
+                writer.publish_caught_up(head)?;
+                freshness.send_replace(Freshness { head, projections: writer.status(head) });
+                Ok(())
+            })
+            .await?;
+            if self.is_stopped() {
+                return Ok(true);
+            }
+        }
+        Ok(!cohorts.is_empty())
+    }
+
+    async fn rebuild(&mut self, (projection, answer): Rebuild) {
+        let result = self.with_writer(move |writer| writer.rebuild(&projection)).await;
+        if answer.send(result).is_err() {
+            tracing::debug!("whoever asked for the rebuild did not wait for the answer");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Views in a SQLite file: opening it, the tables of a generation, and the session of a batch.
+//!
+//! WAL with `synchronous=NORMAL`: a commit is not synced, so a power cut may take the last batches away. It can only take
+//! whole transactions, newest first, and a checkpoint commits with its rows, so what is left is an earlier consistent
+//! state, and the runner reads the rest from the log again. The log itself is what has to be durable.
+
+use std::{borrow::Cow, path::Path, time::Duration};
+
+use rusqlite::{
+    Connection, OpenFlags, Statement,
+    types::{ToSql, ToSqlOutput, ValueRef},
+};
+
+use crate::{ColumnType, Session, Table, Value, ViewError, row::join};
+
+/// `DBVW`: says that the file holds views of Daybook.
+const APPLICATION_ID: i64 = 0x4442_5657;
+/// The format of the runner's own tables.
+const FORMAT: i64 = 1;
+/// How long to wait for a lock that another process holds.
+const BUSY: Duration = Duration::from_secs(5);
+
+const OWN_TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS projections (
+        projection TEXT NOT NULL, generation INTEGER NOT NULL, serving INTEGER NOT NULL, version INTEGER NOT NULL,
+        shape TEXT NOT NULL, tables TEXT NOT NULL, log_id TEXT NOT NULL, position INTEGER NOT NULL, seen_at TEXT,
+        halted_reason TEXT, halted_since TEXT, PRIMARY KEY (projection, generation)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS data_dictionary (
+        table_name TEXT NOT NULL, place INTEGER NOT NULL, column_name TEXT NOT NULL, type TEXT NOT NULL,
+        about TEXT NOT NULL, PRIMARY KEY (table_name, place)
+    ) WITHOUT ROWID;";
+
+impl From<rusqlite::Error> for ViewError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+/// A stored value as ours. Reals and blobs, which no table of ours has, read as text and fail at their column.
+pub(crate) fn value(stored: ValueRef<'_>) -> Value<'_> {
+    match stored {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Text(Cow::Owned(number.to_string())),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Value::Text(String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// Opens the file for the runner, making it if it is absent.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    check_format(&connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    connection.execute_batch(OWN_TABLES)?;
+    Ok(connection)
+}
+
+/// Opens the file for reading only.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, ViewError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    check_format(&connection, path)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+fn check_format(connection: &Connection, path: &Path) -> Result<(), ViewError> {
+    let name = || path.display().to_string();
+    let not_views = |_| ViewError::NotViews(name());
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(not_views)?;
+    let application_id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(not_views)?;
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(not_views)?;
+    if tables > 0 && application_id != APPLICATION_ID {
+        return Err(ViewError::NotViews(name()));
+    }
+    if format > FORMAT {
+        return Err(ViewError::Newer { name: name(), found: format, known: FORMAT });
+    }
+    Ok(())
+}
+
+/// The name of the table that holds one generation of a read model.
+pub(crate) fn physical(table: &str, generation: u32) -> String {
+    format!("{table}__g{generation}")
+}
+
+/// Makes the tables of a generation, empty and without indexes.
+pub(crate) fn create_tables(connection: &Connection, tables: &[&Table], generation: u32) -> Result<(), ViewError> {
+    for table in tables {
+        let columns = join(table.columns, |column| {
+            let kind = if column.column_type == ColumnType::Integer { "INTEGER" } else { "TEXT" };
+            format!("{} {kind}{}", column.name, if column.nullable { "" } else { " NOT NULL" })
+        });
+        let key = join(table.key(), |column| column.name.to_owned());
+        let name = physical(table.name, generation);
+        connection.execute_batch(&format!("CREATE TABLE {name} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID;"))?;
+    }
+    Ok(())
+}
+
+/// Makes the indexes of a generation: after a bulk build, when they cost least.
+pub(crate) fn create_indexes(connection: &Connection, tables: &[&Table], generation: u32) -> Result<(), ViewError> {
+    for table in tables {
+        let name = physical(table.name, generation);
+        for (number, columns) in table.indexes.iter().enumerate() {
+            connection.execute_batch(&format!("CREATE INDEX {name}_{number} ON {name} ({columns});"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Points the plain names at a generation, and describes the tables in `data_dictionary`.
+pub(crate) fn publish(connection: &Connection, tables: &[&Table], generation: u32) -> Result<(), ViewError> {
+    for table in tables {
+        let (name, columns, from) = (table.name, table.column_list(""), physical(table.name, generation));
+        connection.execute_batch(&format!(
+            "DROP VIEW IF EXISTS {name}; CREATE VIEW {name} AS SELECT {columns} FROM {from};
+             DELETE FROM data_dictionary WHERE table_name = '{name}';"
+        ))?;
+        let mut describe = connection.prepare_cached("INSERT INTO data_dictionary VALUES (?, ?, ?, ?, ?)")?;
+        describe.execute((name, 0, "", "table", table.about.trim()))?;
+        for (place, column) in (1_i64..).zip(table.columns) {
+            let kind = if column.column_type == ColumnType::Integer { "integer" } else { "text" };
+            describe.execute((name, place, column.name, kind, column.about.trim()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The statements that read and write one table of a generation.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    table: &'static Table,
+    load: String,
+    upsert: String,
+    delete: String,
+}
+
+impl Statements {
+    pub(crate) fn new(table: &'static Table, generation: u32) -> Self {
+        let name = physical(table.name, generation);
+        let key = join(table.key(), |column| column.name.to_owned());
+        let holes = |count: usize| vec!["?"; count].join(", ");
+        let matches = table.key().iter().map(|column| format!("{} = ?", column.name)).collect::<Vec<_>>().join(" AND ");
+        let set = join(&table.columns[table.key_columns..], |column| format!("{0} = excluded.{0}", column.name));
+        Self {
+            table,
+            load: format!("SELECT {} FROM {name} WHERE {matches}", table.column_list("")),
+            upsert: format!("INSERT INTO {name} VALUES ({}) ON CONFLICT ({key}) DO UPDATE SET {set}", holes(table.columns.len())),
+            delete: format!("DELETE FROM {name} WHERE {matches}"),
+        }
+    }
+}
+
+/// The session of one projection in the transaction of a batch.
+pub(crate) struct SqliteSession<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) statements: &'c [Statements],
+}
+
+pub(crate) fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    (1..).zip(values).try_for_each(|(number, value)| statement.raw_bind_parameter(number, value))
+}
+
+impl SqliteSession<'_> {
+    fn of(&self, table: &'static Table) -> Result<&Statements, ViewError> {
+        let found = self.statements.iter().find(|statements| std::ptr::eq(statements.table, table) || statements.table == table);
+        found.ok_or_else(|| ViewError::Unavailable(format!("the projection writes `{}` without declaring it", table.name)))
+    }
+
+    fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<(), ViewError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        bind(&mut statement, values)?;
+        statement.raw_execute()?;
+        Ok(())
+    }
+}
+
+impl Session for SqliteSession<'_> {
+    fn load(&self, table: &'static Table, key: &[Value<'_>]) -> Result<Option<Vec<Value<'static>>>, ViewError> {
+        let mut statement = self.connection.prepare_cached(&self.of(table)?.load)?;
+        bind(&mut statement, key)?;
+        let mut rows = statement.raw_query();
+        let Some(row) = rows.next()? else { return Ok(None) };
+        (0..table.columns.len()).map(|column| Ok(value(row.get_ref(column)?).into_owned())).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn upsert(&self, table: &'static Table, values: &[Value<'_>]) -> Result<(), ViewError> {
+        self.run(&self.of(table)?.upsert, values)
+    }
+
+    fn delete(&self, table: &'static Table, key: &[Value<'_>]) -> Result<(), ViewError> {
+        self.run(&self.of(table)?.delete, key)
+    }
+}

@@ -1,0 +1,273 @@
+//! The one writer of the views: the generations that follow the log, and the transaction of a batch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use event_schemas::{Position, Timestamp};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::{
+    FoldError, Projection, ProjectionState, ProjectionStatus, RowCache, Rows, ViewError, Views,
+    batch::{Batch, Decoded},
+    checkpoint::{self, Checkpoint},
+    sqlite::{self, SqliteSession, Statements},
+};
+
+/// A table whose cache holds more rows than this is forgotten after its batch, which bounds the runner's memory.
+const MOST_CACHED_ROWS: usize = 30_000;
+/// A new view that is further behind than this is built aside, without indexes, and published when it is whole.
+const BUILD_ASIDE: u64 = 20_000;
+
+/// A generation of a projection.
+struct Follower {
+    projection: &'static Projection,
+    checkpoint: Checkpoint,
+    /// Whether it moves on with the log; an older version that serves until its successor is built does not.
+    followed: bool,
+    cache: RowCache,
+    statements: Vec<Statements>,
+}
+
+/// What a batch did to a follower.
+struct Step {
+    follower: usize,
+    position: Position,
+    seen_at: Option<Timestamp>,
+    halted: Option<String>,
+}
+
+pub(crate) struct Writer {
+    connection: Connection,
+    followers: Vec<Follower>,
+    log_id: Uuid,
+}
+
+impl Writer {
+    /// Opens the views for the projections of this code, checks every checkpoint against the log, and makes what is
+    /// missing: empty tables for a new projection, a new generation for one whose version has changed.
+    pub fn open(views: &Views, log_id: Uuid, head: Position, projections: &[&'static Projection]) -> Result<Self, ViewError> {
+        let connection = sqlite::open_writer(views.path())?;
+        let stored = checkpoint::load(&connection)?;
+        for checkpoint in &stored {
+            checkpoint.check(log_id, head)?;
+        }
+        let mut writer = Self { connection, followers: Vec::new(), log_id };
+        for projection in projections {
+            let own = stored.iter().filter(|checkpoint| checkpoint.projection == projection.name).cloned();
+            writer.transaction(|writer| writer.adopt(projection, own.collect(), head))?;
+        }
+        Ok(writer)
+    }
+
+    fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, ViewError>) -> Result<T, ViewError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = work(self).and_then(|done| Ok(self.connection.execute_batch("COMMIT").map(|()| done)?));
+        if result.is_err() {
+            // SQLite may have rolled back on its own (a full disk); then there is nothing left to roll back.
+            if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+                tracing::debug!(%error, "nothing to roll back");
+            }
+            self.followers.iter_mut().for_each(|follower| follower.cache.forget());
+        }
+        result
+    }
+
+    /// Takes up the stored generations of a projection, and makes the ones it lacks.
+    fn adopt(&mut self, projection: &'static Projection, stored: Vec<Checkpoint>, head: Position) -> Result<(), ViewError> {
+        let mut next = stored.iter().map(|checkpoint| checkpoint.generation).max().unwrap_or(0) + 1;
+        let (mut serving, mut building) = (None, None);
+        for mut checkpoint in stored {
+            let current = checkpoint.is_of(projection);
+            if !checkpoint.serving && !current {
+                checkpoint.drop(&self.connection)?;
+                continue;
+            }
+            // Whatever halted it is tried again.
+            checkpoint.halted = None;
+            let slot = if checkpoint.serving { &mut serving } else { &mut building };
+            *slot = Some(Follower::new(projection, checkpoint, current));
+        }
+        let mut serving = match serving {
+            Some(serving) => serving,
+            None => {
+                let created = self.create(projection, next, true)?;
+                next += 1;
+                created
+            }
+        };
+        let far_behind = serving.checkpoint.position == 0 && head > BUILD_ASIDE;
+        if building.is_none() && (!serving.followed || far_behind) {
+            building = Some(self.create(projection, next, false)?);
+        }
+        serving.followed &= !(building.is_some() && serving.checkpoint.position == 0);
+        self.followers.push(serving);
+        self.followers.extend(building);
+        Ok(())
+    }
+
+    /// Makes a generation with empty tables. One that serves at once is published with its indexes.
+    fn create(&self, projection: &'static Projection, generation: u32, serving: bool) -> Result<Follower, ViewError> {
+        sqlite::create_tables(&self.connection, projection.tables, generation)?;
+        if serving {
+            sqlite::create_indexes(&self.connection, projection.tables, generation)?;
+            sqlite::publish(&self.connection, projection.tables, generation)?;
+        }
+        let checkpoint = Checkpoint::new(projection, generation, serving, self.log_id);
+        checkpoint.save(&self.connection)?;
+        Ok(Follower { cache: RowCache::over_empty_tables(), ..Follower::new(projection, checkpoint, true) })
+    }
+
+    /// Begins a new generation of a projection beside the one that serves. One that is being built already goes on.
+    pub fn rebuild(&mut self, name: &str) -> Result<(), ViewError> {
+        let own = || self.followers.iter().filter(|follower| follower.projection.name == name);
+        let projection = own().next().ok_or_else(|| ViewError::UnknownProjection(name.to_owned()))?.projection;
+        if own().any(|follower| !follower.checkpoint.serving) {
+            return Ok(());
+        }
+        let generation = own().map(|follower| follower.checkpoint.generation).max().unwrap_or(0) + 1;
+        let follower = self.transaction(|writer| writer.create(projection, generation, false))?;
+        self.followers.push(follower);
+        Ok(())
+    }
+
+    /// The positions from which someone wants to read on, the nearest to the head first.
+    pub fn cohorts(&self, head: Position) -> Vec<Position> {
+        let going = self.followers.iter().filter(|follower| follower.is_going() && follower.checkpoint.position < head);
+        let mut positions: Vec<_> = going.map(|follower| follower.checkpoint.position).collect();
+        positions.sort_unstable_by(|a, b| b.cmp(a));
+        positions.dedup();
+        positions
+    }
+
+    /// Folds a batch into every generation that stands right before it: rows and checkpoints in one transaction.
+    pub fn apply(&mut self, batch: &Batch) -> Result<(), ViewError> {
+        let steps = self.transaction(|writer| {
+            let Self { connection, followers, .. } = writer;
+            let cohort = followers.iter_mut().enumerate();
+            let cohort = cohort.filter(|(_, follower)| follower.is_going() && follower.checkpoint.position == batch.after);
+            cohort.map(|(index, follower)| follower.apply(connection, index, batch)).collect::<Result<Vec<_>, _>>()
+        })?;
+        for Step { follower, position, seen_at, halted } in steps {
+            let follower = &mut self.followers[follower];
+            follower.checkpoint.advance(position, seen_at, halted);
+            follower.cache.shrink(MOST_CACHED_ROWS);
+        }
+        Ok(())
+    }
+
+    /// Puts every generation that has caught up with `head` in the place of the one that served until now.
+    pub fn publish_caught_up(&mut self, head: Position) -> Result<(), ViewError> {
+        let ready = |follower: &Follower| {
+            !follower.checkpoint.serving && follower.checkpoint.halted.is_none() && follower.checkpoint.position >= head
+        };
+        while let Some(index) = self.followers.iter().position(ready) {
+            let projection = self.followers[index].projection;
+            let old = self.followers.iter().position(|f| f.projection.name == projection.name && f.checkpoint.serving);
+            self.transaction(|writer| {
+                let new = &writer.followers[index];
+                sqlite::create_indexes(&writer.connection, projection.tables, new.checkpoint.generation)?;
+                if let Some(old) = old {
+                    writer.followers[old].checkpoint.drop(&writer.connection)?;
+                }
+                sqlite::publish(&writer.connection, projection.tables, new.checkpoint.generation)?;
+                Checkpoint { serving: true, ..new.checkpoint.clone() }.save(&writer.connection)
+            })?;
+            self.followers[index].checkpoint.serving = true;
+            if let Some(old) = old {
+                self.followers.remove(old);
+            }
+        }
+        Ok(())
+    }
+
+    /// How each projection stands, given where the log ends.
+    pub fn status(&self, head: Position) -> Vec<ProjectionStatus> {
+        let serving = self.followers.iter().filter(|follower| follower.checkpoint.serving);
+        serving.map(|follower| self.status_of(follower, head)).collect()
+    }
+
+    fn status_of(&self, serving: &Follower, head: Position) -> ProjectionStatus {
+        let name = serving.projection.name;
+        let building = self.followers.iter().find(|f| f.projection.name == name && !f.checkpoint.serving);
+        let checkpoint = &serving.checkpoint;
+        let halted = checkpoint.halted.as_ref().or_else(|| building.and_then(|new| new.checkpoint.halted.as_ref()));
+        let state = match (halted, building) {
+            (Some(_), _) => ProjectionState::Halted,
+            (None, Some(_)) => ProjectionState::Rebuilding,
+            (None, None) if checkpoint.position < head => ProjectionState::CatchingUp,
+            (None, None) => ProjectionState::Live,
+        };
+        let stale_since = halted.map(|halt| halt.since).or(checkpoint.seen_at);
+        ProjectionStatus {
+            name,
+            version: checkpoint.version,
+            generation: checkpoint.generation,
+            position: checkpoint.position,
+            lag: head.saturating_sub(checkpoint.position),
+            state,
+            rebuilt_to: building.map(|new| new.checkpoint.position),
+            reason: halted.map(|halt| halt.reason.clone()),
+            stale_since: stale_since.filter(|_| state != ProjectionState::Live),
+        }
+    }
+}
+
+impl Follower {
+    fn new(projection: &'static Projection, checkpoint: Checkpoint, followed: bool) -> Self {
+        let statements = projection.tables.iter().map(|table| Statements::new(table, checkpoint.generation)).collect();
+        Self { projection, checkpoint, followed, cache: RowCache::default(), statements }
+    }
+
+    fn is_going(&self) -> bool {
+        self.followed && self.checkpoint.halted.is_none()
+    }
+
+    /// Folds a batch, up to the first event that cannot be folded; that one halts it.
+    fn apply(&mut self, connection: &Connection, index: usize, batch: &Batch) -> Result<Step, ViewError> {
+        connection.prepare_cached("SAVEPOINT fold")?.execute([])?;
+        let mut events = batch.events.as_slice();
+        let mut halted = batch.unreadable.as_ref().map(|(position, reason)| halt(*position, reason));
+        if let Err((failed, reason)) = self.fold(connection, events)? {
+            connection.prepare_cached("ROLLBACK TO fold")?.execute([])?;
+            self.cache.forget();
+            halted = Some(halt(events[failed].position, &reason));
+            events = &events[..failed];
+            if let Err((_, reason)) = self.fold(connection, events)? {
+                let table = self.projection.name.to_owned();
+                return Err(ViewError::Damaged { table, reason: format!("its fold is not deterministic: {reason}") });
+            }
+        }
+        self.cache.flush(&SqliteSession { connection, statements: &self.statements })?;
+        let position = events.last().map_or(self.checkpoint.position, |event| event.position);
+        let seen_at = events.last().map_or(self.checkpoint.seen_at, |event| Some(event.recorded_at));
+        let mut checkpoint = self.checkpoint.clone();
+        checkpoint.advance(position, seen_at, halted.clone());
+        checkpoint.save(connection)?;
+        connection.prepare_cached("RELEASE fold")?.execute([])?;
+        Ok(Step { follower: index, position, seen_at, halted })
+    }
+
+    /// Folds events; gives the number of the first that cannot be folded, and why.
+    fn fold(&mut self, connection: &Connection, events: &[Decoded]) -> Result<Result<(), (usize, String)>, ViewError> {
+        let session = SqliteSession { connection, statements: &self.statements };
+        for (number, event) in events.iter().enumerate() {
+            for fact in event.facts() {
+                let mut rows = Rows::new(&mut self.cache, &session, event.position);
+                let fold = self.projection.fold;
+                // A fold that panics is a bug like any other: it halts its projection and no other.
+                let folded = catch_unwind(AssertUnwindSafe(|| fold(&mut rows, &fact)))
+                    .unwrap_or_else(|_| Err(FoldError::Contradiction("the fold panicked".to_owned())));
+                match folded {
+                    Ok(()) => {}
+                    Err(FoldError::Store(error)) if !matches!(error, ViewError::Damaged { .. }) => return Err(error),
+                    Err(error) => return Ok(Err((number, error.to_string()))),
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+fn halt(position: Position, reason: &str) -> String {
+    format!("the event at position {position} cannot be folded: {reason}")
+}
