@@ -1,1 +1,36 @@
 //! The auditor: the daybook-replay binary, one file per verb.
+
+mod command_line;
+mod diff;
+mod export;
+mod export_file;
+mod export_log;
+mod failure;
+mod history;
+mod import;
+mod merkle;
+mod moment;
+mod open;
+mod progress;
+mod show;
+mod state;
+mod verify;
+mod words;
+
+pub(crate) use command_line::json;
+pub use command_line::{CommandLine, LogUrl, Report};
+pub use diff::{Change, DiffArgs, changes};
+pub use export::{ExportArgs, Format, export};
+pub use export_file::{FORMAT, Manifest, Selection};
+pub use export_log::ExportLog;
+pub use failure::Failure;
+pub use history::HistoryArgs;
+pub use import::{ImportArgs, import};
+pub use merkle::{Node, Tree, from_hex, hex};
+pub use moment::Moment;
+pub use open::open;
+pub use progress::Progress;
+pub use show::ShowArgs;
+pub use state::{StateArgs, StateAt, state_at};
+pub use verify::{Finding, Head, Rule, Verification, VerifyArgs, verify};
+pub use words::{change, sentence};

@@ -1,0 +1,111 @@
+//! The command line: the verbs, and how their reports are printed.
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{DiffArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, ShowArgs, StateArgs, VerifyArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  daybook-replay verify  --log sqlite:shop/events.db
+  daybook-replay history --log sqlite:shop/events.db stock/TEA-100@main
+  daybook-replay state   --log sqlite:shop/events.db stock/TEA-100@main --at 2026-01-31T18:00:00Z
+  daybook-replay export  --log sqlite:shop/events.db --out shop.jsonl
+  daybook-replay verify  --log jsonl:shop.jsonl --json
+
+Every flag can also be given in the environment, such as DAYBOOK_LOG=sqlite:shop/events.db. Results go to standard output
+and progress to standard error. The exit code is 0 only when everything was done and nothing was found wrong.";
+
+/// Replays a shop's log: whether it is whole and unaltered, who did what and why, and what was true at any time.
+#[derive(Debug, Parser)]
+#[command(name = "daybook-replay", version, after_help = EXAMPLES)]
+pub struct CommandLine {
+    /// Print one JSON object on standard output instead of text.
+    #[arg(long, global = true, env = "DAYBOOK_JSON")]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check that the log is whole, unaltered, readable and keeps the shop's rules.
+    Verify(VerifyArgs),
+    /// Tell what happened in one stream: who, when, what and why.
+    History(HistoryArgs),
+    /// Show one record in full, and check its digest.
+    Show(ShowArgs),
+    /// Show an aggregate as it is, or was.
+    State(StateArgs),
+    /// Show what changed in an aggregate between two moments.
+    Diff(DiffArgs),
+    /// Write events to a file, with a manifest of what must be in it.
+    Export(ExportArgs),
+    /// Make a log of an export again, exactly as it was.
+    Import(ImportArgs),
+}
+
+/// Which log to read.
+#[derive(Debug, Clone, Args)]
+pub struct LogUrl {
+    /// The log: sqlite:PATH, or jsonl:PATH for an export.
+    #[arg(long, env = "DAYBOOK_LOG", value_name = "URL", default_value = "sqlite:daybook-data/events.db")]
+    pub log: String,
+}
+
+/// What a verb has to say.
+#[derive(Debug)]
+pub struct Report {
+    /// Whether everything was done and nothing was found wrong.
+    pub ok: bool,
+    /// For people.
+    pub text: String,
+    /// For scripts: one object.
+    pub json: Value,
+}
+
+impl CommandLine {
+    /// Runs the verb and gives what belongs on standard output, and whether all is well.
+    ///
+    /// # Errors
+    /// Why the verb could not do its work.
+    async fn report(self) -> Result<Report, Failure> {
+        match self.verb {
+            Verb::Verify(args) => args.run().await,
+            Verb::History(args) => args.run().await,
+            Verb::Show(args) => args.run().await,
+            Verb::State(args) => args.run().await,
+            Verb::Diff(args) => args.run().await,
+            Verb::Export(args) => args.run().await,
+            Verb::Import(args) => args.run().await,
+        }
+    }
+
+    /// Runs the verb and prints its report. Gives whether all is well.
+    pub async fn run(self) -> bool {
+        let json = self.json;
+        match self.report().await {
+            Ok(report) => {
+                if json {
+                    println!("{}", report.json)
+                } else {
+                    print!("{}", report.text)
+                }
+                report.ok
+            }
+            Err(failure) => {
+                eprintln!("daybook-replay: {failure}");
+                if json {
+                    println!("{}", json!({ "ok": false, "error": failure.to_string() }));
+                }
+                false
+            }
+        }
+    }
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::Refused(error.to_string()))
+}

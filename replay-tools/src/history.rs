@@ -1,0 +1,100 @@
+//! `history`: what happened in one stream, who did it, when and why, as a person reads it.
+
+use clap::Args;
+use event_schemas::{Metadata, Recorded, StreamId, rfc3339};
+use event_store::Log;
+use serde_json::{Value, json};
+
+use crate::{Failure, LogUrl, Moment, Report, open, words::change};
+
+/// How many events are read at once.
+const PAGE: usize = 1_000;
+
+/// Which stream to tell of.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The stream, such as order/0197… or stock/TEA-100@main.
+    stream: StreamId,
+    #[command(flatten)]
+    log: LogUrl,
+}
+
+impl HistoryArgs {
+    pub(crate) async fn run(self) -> Result<Report, Failure> {
+        let records = read_stream(&*open(&self.log.log)?, &self.stream, None).await?;
+        let mut text = String::new();
+        for record in &records {
+            text.push_str(&tell(record));
+        }
+        let (from, to) = (records.first().map(|first| first.position), records.last().map(|last| last.position));
+        text.push_str(&format!("{}: {} events\n", self.stream, records.len()));
+        let entries: Vec<_> = records.iter().map(entry).collect();
+        let json = json!({
+            "stream": self.stream.to_string(), "from": from, "to": to, "events": records.len(), "history": entries
+        });
+        Ok(Report { ok: true, text, json })
+    }
+}
+
+/// All events of a stream up to a moment.
+///
+/// # Errors
+/// If the log cannot be read, or has no such stream at all.
+pub(crate) async fn read_stream(log: &dyn Log, stream: &StreamId, at: Option<Moment>) -> Result<Vec<Recorded>, Failure> {
+    let mut records: Vec<Recorded> = Vec::new();
+    loop {
+        let after = records.last().map_or(0, |last| last.event.sequence);
+        let page = log.read_stream(stream, after, PAGE).await?;
+        if page.is_empty() && records.is_empty() {
+            return Err(Failure::Refused(format!("the log has no stream {stream}")));
+        }
+        let read = page.len();
+        let past = page.into_iter().take_while(|record| at.is_none_or(|at| at.includes(record)));
+        let before = records.len();
+        records.extend(past);
+        if records.len() - before < read || read < PAGE {
+            return Ok(records);
+        }
+    }
+}
+
+fn tell(record: &Recorded) -> String {
+    let event = &record.event;
+    let metadata = record.metadata();
+    let who = metadata.as_ref().map_or("unknown", |metadata| &metadata.actor);
+    let mut text = format!("{}  position {}  {who}\n    {}\n", rfc3339(event.recorded_at), record.position, change(record));
+    if event.occurred_at != event.recorded_at {
+        text.push_str(&format!("    happened at {}\n", rfc3339(event.occurred_at)));
+    }
+    match metadata {
+        Ok(metadata) => text.push_str(&format!("    {}\n", because(&metadata))),
+        Err(error) => text.push_str(&format!("    its metadata cannot be read: {error}\n")),
+    }
+    text
+}
+
+/// Why it happened: the command, and what that command answered.
+fn because(metadata: &Metadata) -> String {
+    let mut text = format!("by command {}", metadata.command_id);
+    if let Some(cause) = metadata.causation_id {
+        text.push_str(&format!(", because of event {cause}"));
+    }
+    if let Some(request) = metadata.correlation_id {
+        text.push_str(&format!(", in request {request}"));
+    }
+    text
+}
+
+fn entry(record: &Recorded) -> Value {
+    let event = &record.event;
+    json!({
+        "position": record.position,
+        "sequence": event.sequence,
+        "type": event.event_type,
+        "version": event.event_version,
+        "recorded_at": rfc3339(event.recorded_at),
+        "occurred_at": rfc3339(event.occurred_at),
+        "change": change(record),
+        "metadata": serde_json::from_str::<Value>(&event.metadata).unwrap_or_else(|_| Value::from(event.metadata.as_str())),
+    })
+}

@@ -1,0 +1,82 @@
+//! `import`: makes a log of an export again, event by event as it was: positions, ids, times, bytes and digests.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use event_schemas::{Position, Recorded};
+use event_store::Log;
+
+use crate::{ExportLog, Failure, LogUrl, Progress, Report};
+
+/// How many events are written at once.
+const PAGE: usize = 1_000;
+
+/// What to import, and into which log.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The export. Its manifest must stand beside it.
+    file: PathBuf,
+    /// The log to write: made if there is none, gone on with if it holds the beginning of the export and nothing else.
+    #[command(flatten)]
+    log: LogUrl,
+}
+
+impl ImportArgs {
+    pub(crate) async fn run(self) -> Result<Report, Failure> {
+        let export = ExportLog::open(&self.file)?;
+        let log = event_store::open(&self.log.log)?;
+        let imported = import(&export, &*log).await?;
+        let manifest = export.manifest();
+        let (to, root, there) = (log.head().await?.position, &manifest.root, manifest.events - imported);
+        let text =
+            format!("imported {imported} events ({there} were there before): positions {} to {to}\nroot {root}\n", manifest.from);
+        let json = serde_json::json!({
+            "from": manifest.from, "to": to, "events": manifest.events, "imported": imported, "root": root
+        });
+        Ok(Report { ok: true, text, json })
+    }
+}
+
+/// Appends an export to a log that ends inside it or right before it, and gives how many events were appended.
+///
+/// # Errors
+/// If the log has anything that the export has not, an event is not what was recorded, or the log cannot be written.
+pub async fn import(export: &ExportLog, log: &dyn Log) -> Result<u64, Failure> {
+    let (from, to) = (export.manifest().from, export.head().await?.position);
+    let there = log.head().await?.position;
+    if there + 1 < from || there > to {
+        return Err(Failure::Refused(format!("the log ends at position {there}, and the export goes from {from} to {to}")));
+    }
+    compare(export, log, from, there).await?;
+    let mut progress = Progress::new("importing", to - there);
+    let mut head = there;
+    while head < to {
+        let page = export.read(head, PAGE).await?;
+        for record in &page {
+            if !record.is_intact() {
+                let position = record.position;
+                return Err(Failure::Refused(format!("position {position} of the export was changed after it was recorded")));
+            }
+        }
+        head = log.append(head, page.into_iter().map(|record| record.event).collect()).await?;
+        progress.tick(head - there);
+    }
+    Ok(to - there)
+}
+
+/// Holds what the log has already against the export.
+async fn compare(export: &ExportLog, log: &dyn Log, from: Position, there: Position) -> Result<(), Failure> {
+    let mut after = from - 1;
+    while after < there {
+        let ours = log.read(after, PAGE).await?;
+        let theirs = export.read(after, ours.len()).await?;
+        let differs = |(ours, theirs): &(&Recorded, &Recorded)| ours != theirs;
+        if let Some((ours, _)) = ours.iter().zip(&theirs).find(differs) {
+            let position = ours.position;
+            return Err(Failure::Refused(format!("the log has another event at position {position} than the export")));
+        }
+        let Some(last) = ours.last() else { break };
+        after = last.position;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What `verify` found wrong, and where.
+
+use event_schemas::Position;
+use serde::Serialize;
+
+/// The rules that a log is held to. Their names are part of the JSON that scripts read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// Every position from the first to the head holds one readable event.
+    Positions,
+    /// The log still begins with what was known of it.
+    Head,
+    /// The sequences of a stream count from 1 without a gap.
+    Sequences,
+    /// The digest is that of the record.
+    Digest,
+    /// `recorded_at` never goes back.
+    RecordedAt,
+    /// The metadata is what its type says, and the idempotency scope beside it the same.
+    Metadata,
+    /// The payload is valid against the JSON Schema of its type and version.
+    Schema,
+    /// The payload decodes, through the upcasters, into events of its stream's aggregate.
+    Decode,
+    /// The event folds into the state of its aggregate.
+    Fold,
+    /// No two events have the same id.
+    EventId,
+    /// No two commands have the same idempotency scope.
+    Idempotency,
+    /// The events of one command stand next to each other.
+    Command,
+    /// Nothing was promised or taken from stock that was not there.
+    Oversell,
+    /// Captured is never more than authorised, refunded never more than captured, in one currency.
+    Payment,
+    /// The sums of an order are the sums of its lines and charges.
+    Totals,
+    /// A promotion is used no more often than its limit.
+    Promotion,
+    /// A unique name has one holder at a time.
+    Claim,
+}
+
+/// One thing that is wrong, and the position that it was found at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Where.
+    pub position: Position,
+    /// Which rule is broken.
+    pub rule: Rule,
+    /// How, in words.
+    pub message: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "position {}: {}: {}", self.position, self.rule, self.message)
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}

@@ -1,0 +1,74 @@
+//! The shop's rules, held at every prefix of the log whoever wrote it.
+
+use replay_tools::Rule;
+
+use crate::{
+    shop::{self, Pen, eur},
+    tampering::written,
+};
+
+/// What `verify` finds, as position and rule.
+async fn found(pen: &Pen) -> Vec<(u64, Rule)> {
+    written(pen).await.findings.iter().map(|finding| (finding.position, finding.rule)).collect()
+}
+
+fn fifty_packets() -> Pen {
+    let mut pen = Pen::new();
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::received(50))]);
+    pen
+}
+
+#[tokio::test]
+async fn the_fifty_first_packet_of_fifty_is_an_oversell() {
+    let mut pen = fifty_packets();
+    for order in 1..=51 {
+        pen.command("shopper", vec![(shop::tea_stream(), shop::reserved(order, 1))]);
+    }
+    assert_eq!(found(&pen).await, [(52, Rule::Oversell)]);
+}
+
+#[tokio::test]
+async fn a_loss_after_the_sale_is_nobodys_oversell_but_the_next_sale_is() {
+    let mut pen = fifty_packets();
+    pen.command("shopper", vec![(shop::tea_stream(), shop::reserved(1, 50))]);
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::lost(10))]);
+    assert_eq!(found(&pen).await, []);
+    pen.command("shopper", vec![(shop::tea_stream(), shop::reserved(2, 1))]);
+    assert_eq!(found(&pen).await, [(4, Rule::Oversell)]);
+}
+
+#[tokio::test]
+async fn what_was_shipped_cannot_be_sold_again() {
+    let mut pen = fifty_packets();
+    let tea = shop::tea_stream;
+    pen.command("shopper", vec![(tea(), shop::reserved(1, 50)), (tea(), shop::shipped(1, 50))]);
+    pen.command("shopper", vec![(tea(), shop::reserved(2, 1))]);
+    assert_eq!(found(&pen).await, [(4, Rule::Oversell)]);
+}
+
+#[tokio::test]
+async fn more_captured_than_authorised_is_named() {
+    let mut pen = Pen::new();
+    let payment = || shop::payment_stream(1);
+    let events = [shop::opened(1), shop::authorised(eur(1200)), shop::captured(eur(1000)), shop::captured(eur(201))];
+    pen.command("process:orders", events.map(|event| (payment(), event)).into());
+    assert_eq!(found(&pen).await, [(4, Rule::Payment)]);
+}
+
+#[tokio::test]
+async fn more_refunded_than_captured_is_named() {
+    let mut pen = Pen::new();
+    let payment = || shop::payment_stream(1);
+    let events = [shop::opened(1), shop::authorised(eur(1200)), shop::captured(eur(1000)), shop::refunded(eur(1001))];
+    pen.command("process:orders", events.map(|event| (payment(), event)).into());
+    assert_eq!(found(&pen).await, [(4, Rule::Payment)]);
+}
+
+#[tokio::test]
+async fn an_order_whose_sums_are_not_those_of_its_lines_is_named() {
+    let mut order = shop::placed(1);
+    order.totals.gross_minor += 1;
+    let mut pen = Pen::new();
+    pen.command("shopper", vec![(shop::order_stream(1), shop::order(order))]);
+    assert_eq!(found(&pen).await, [(1, Rule::Totals)]);
+}

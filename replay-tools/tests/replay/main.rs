@@ -1,0 +1,7 @@
+//! The auditor's verbs on small logs, whole and tampered with.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod business_rules;
+mod shop;
+mod tampering;
