@@ -1,12 +1,18 @@
 //! What all aggregates have in common, and the list of them.
 
+use cqrs_es::event_sink::EventSink;
 use event_schemas::{
     AdjustmentEvent, CartEvent, CategoryEvent, ClaimEvent, CommerceEvent, OrderEvent, PaymentEvent, ProductEvent, PromotionEvent,
     ReviewEvent, StockEvent, StreamId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Adjustment, Cart, Category, Claim, Order, Payment, Product, Promotion, Review, Stock};
+use crate::{
+    Adjustment, AdjustmentCommand, AdjustmentRefusal, Cart, CartCommand, CartRefusal, Category, CategoryCommand, CategoryRefusal,
+    Claim, ClaimCommand, ClaimRefusal, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand, PaymentRefusal, Product,
+    ProductCommand, ProductRefusal, Promotion, PromotionCommand, PromotionRefusal, Review, ReviewCommand, ReviewRefusal, Stock,
+    StockCommand, StockRefusal,
+};
 
 /// An aggregate: a default state that means "does not exist yet", and a fold that is never refused.
 pub trait AggregateRoot: Default + Clone + Send + Sync + 'static {
@@ -27,8 +33,17 @@ pub trait AggregateRoot: Default + Clone + Send + Sync + 'static {
     fn absent() -> &'static Self;
 }
 
+/// Hands decided events to the cqrs-es framework without touching the loaded state: its sink applies each event to what it
+/// is given, and a snapshotting store applies it once more.
+async fn emit<A: cqrs_es::Aggregate + Clone>(state: &A, events: Vec<A::Event>, sink: &EventSink<A>) {
+    let mut preview = state.clone();
+    for event in events {
+        sink.write(event, &mut preview).await;
+    }
+}
+
 macro_rules! aggregates {
-    ($($aggregate:ident($event:ident) = $version:literal),+ $(,)?) => {
+    ($($aggregate:ident($event:ident, $command:ident, $refusal:ident) = $version:literal),+ $(,)?) => {
         /// The state of any aggregate.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "aggregate", content = "state", rename_all = "snake_case")]
@@ -75,22 +90,37 @@ macro_rules! aggregates {
                 static ABSENT: std::sync::LazyLock<$aggregate> = std::sync::LazyLock::new($aggregate::default);
                 &ABSENT
             }
+        }
+
+        impl cqrs_es::Aggregate for $aggregate {
+            const TYPE: &'static str = $event::AGGREGATE;
+            type Command = $command;
+            type Event = $event;
+            type Error = $refusal;
+            type Services = ();
+
+            async fn handle(&mut self, command: $command, _: &(), sink: &EventSink<Self>) -> Result<(), $refusal> {
+                emit(self, self.decide(command)?, sink).await;
+                Ok(())
+            }
+
+            fn apply(&mut self, event: $event) { $aggregate::evolve(self, &event) }
         })+
     };
 }
 
 // The number is the version of the state's shape, for snapshots.
 aggregates! {
-    Product(ProductEvent) = 1,
-    Category(CategoryEvent) = 1,
-    Stock(StockEvent) = 1,
-    Cart(CartEvent) = 1,
-    Order(OrderEvent) = 1,
-    Payment(PaymentEvent) = 1,
-    Promotion(PromotionEvent) = 1,
-    Claim(ClaimEvent) = 1,
-    Review(ReviewEvent) = 1,
-    Adjustment(AdjustmentEvent) = 1,
+    Product(ProductEvent, ProductCommand, ProductRefusal) = 1,
+    Category(CategoryEvent, CategoryCommand, CategoryRefusal) = 1,
+    Stock(StockEvent, StockCommand, StockRefusal) = 1,
+    Cart(CartEvent, CartCommand, CartRefusal) = 1,
+    Order(OrderEvent, OrderCommand, OrderRefusal) = 1,
+    Payment(PaymentEvent, PaymentCommand, PaymentRefusal) = 1,
+    Promotion(PromotionEvent, PromotionCommand, PromotionRefusal) = 1,
+    Claim(ClaimEvent, ClaimCommand, ClaimRefusal) = 1,
+    Review(ReviewEvent, ReviewCommand, ReviewRefusal) = 1,
+    Adjustment(AdjustmentEvent, AdjustmentCommand, AdjustmentRefusal) = 1,
 }
 
 /// The stream of an aggregate.

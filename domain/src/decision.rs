@@ -22,6 +22,11 @@ impl Change {
     pub fn now(stream: StreamId, event: impl Into<CommerceEvent>) -> Self {
         Self { stream, event: event.into(), occurred_at: None }
     }
+
+    /// Events of one stream that happen now, in order.
+    pub fn all<E: Into<CommerceEvent>>(stream: StreamId, events: Vec<E>) -> Vec<Self> {
+        events.into_iter().map(|event| Self::now(stream.clone(), event)).collect()
+    }
 }
 
 /// A command with everything it needs from outside (time, new ids, prices), ready to be decided.
@@ -66,15 +71,16 @@ impl<'a> World<'a> {
     /// If it is not at hand, the answer is the default state too, and the decision's result must be thrown away: see
     /// [`World::into_missing`].
     pub fn get<A: AggregateRoot>(&self, id: impl fmt::Display) -> &'a A {
-        let stream = StreamId::new(A::TYPE, id);
-        let Some(state) = self.states.state(&stream) else {
-            self.missing.borrow_mut().push(stream);
-            return A::absent();
-        };
-        match A::of(state) {
-            Some(aggregate) => aggregate,
-            None => A::absent(),
+        self.state(&StreamId::new(A::TYPE, id)).and_then(A::of).unwrap_or(A::absent())
+    }
+
+    /// The state of any aggregate, if it is at hand; if not, the result must be thrown away as with [`World::get`].
+    pub fn state(&self, stream: &StreamId) -> Option<&'a State> {
+        let state = self.states.state(stream);
+        if state.is_none() {
+            self.missing.borrow_mut().push(stream.clone());
         }
+        state
     }
 
     /// The streams that were asked for and were not at hand. Unless this is empty, the decision must be run again.

@@ -1,21 +1,121 @@
 //! Why a command was refused, whichever rule it was.
 
-/// A business rule that a command broke. The customer reads its message.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// Stub.
-    #[error("refused")]
-    Stub,
+use event_schemas::Timestamp;
+
+use crate::{
+    AdjustmentRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal, ClaimName, ClaimRefusal, HistoryRefusal, OrderRefusal,
+    PaymentRefusal, PriceChange, ProductRefusal, PromotionRefusal, ReviewRefusal, Shortage, StockRefusal, pricing::TotalTooLarge,
+};
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident($refusal:ident),)+) => {
+        /// A business rule that a command broke. The customer reads its message.
+        #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+        pub enum Refusal {
+            $($(#[$doc])* #[error(transparent)] $name(#[from] $refusal),)+
+        }
+
+        impl Refusal {
+            /// The stable code of the rule, such as `INSUFFICIENT_STOCK`. Clients rely on it; it never changes.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$name(refusal) => refusal.code(),)+ }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// A rule of products.
+    Product(ProductRefusal),
+    /// A rule of categories.
+    Category(CategoryRefusal),
+    /// A rule of stock.
+    Stock(StockRefusal),
+    /// A rule of carts.
+    Cart(CartRefusal),
+    /// A rule of checking out.
+    Checkout(CheckoutRefusal),
+    /// A rule of orders.
+    Order(OrderRefusal),
+    /// A rule of payments.
+    Payment(PaymentRefusal),
+    /// A rule of promotions.
+    Promotion(PromotionRefusal),
+    /// A rule of unique names.
+    Claim(ClaimRefusal),
+    /// A rule of reviews.
+    Review(ReviewRefusal),
+    /// A rule of corrections of the books.
+    Adjustment(AdjustmentRefusal),
+    /// A rule of bringing in history.
+    History(HistoryRefusal),
+}
+
+impl From<TotalTooLarge> for Refusal {
+    fn from(too_large: TotalTooLarge) -> Self {
+        Self::Checkout(too_large.into())
+    }
 }
 
 impl Refusal {
-    /// The stable code of the rule, such as `INSUFFICIENT_STOCK`.
-    pub fn code(&self) -> &'static str {
-        "STUB"
+    /// When to come again, if the refusal is only that it is too early.
+    pub fn not_before(&self) -> Option<Timestamp> {
+        match self {
+            Self::Cart(CartRefusal::NotDue { until }) | Self::Order(OrderRefusal::NotDue { until }) => Some(*until),
+            _ => None,
+        }
     }
 
-    /// When to come again, if the refusal is only that it is too early.
-    pub fn not_before(&self) -> Option<event_schemas::Timestamp> {
-        None
+    /// What there is too little of, if that is the reason.
+    pub fn shortages(&self) -> &[Shortage] {
+        match self {
+            Self::Checkout(CheckoutRefusal::InsufficientStock { shortages }) => shortages,
+            Self::Stock(StockRefusal::Insufficient(shortage)) => std::slice::from_ref(shortage),
+            _ => &[],
+        }
+    }
+
+    /// The prices that have changed, if that is the reason.
+    pub fn price_changes(&self) -> &[PriceChange] {
+        match self {
+            Self::Checkout(CheckoutRefusal::PriceChanged { changes }) => changes,
+            _ => &[],
+        }
+    }
+
+    /// The part of the request that the refusal is about, in the words of the API, where there is one.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Cart(CartRefusal::InvalidQuantity { .. }) | Self::Stock(StockRefusal::NothingToMove) => Some("quantity"),
+            Self::Cart(CartRefusal::InvalidCoupons) | Self::Checkout(CheckoutRefusal::Coupon { .. }) => Some("couponCodes"),
+            Self::Checkout(CheckoutRefusal::EmailMissing) => Some("email"),
+            Self::Checkout(CheckoutRefusal::ShippingAddressMissing) => Some("shippingAddress"),
+            Self::Checkout(CheckoutRefusal::ShippingMethodMissing | CheckoutRefusal::ShippingUnavailable { .. }) => {
+                Some("shippingMethod")
+            }
+            Self::Checkout(CheckoutRefusal::CurrencyNotOffered { .. }) => Some("currency"),
+            Self::Product(ProductRefusal::InvalidPrice) => Some("price"),
+            Self::Product(ProductRefusal::NotForSale { .. } | ProductRefusal::NoPrice { .. }) => Some("sku"),
+            Self::Product(ProductRefusal::InvalidText { field, .. }) => Some(field),
+            Self::Category(CategoryRefusal::InvalidName) => Some("name"),
+            Self::Category(CategoryRefusal::Cycle | CategoryRefusal::TooDeep) => Some("parentId"),
+            Self::Claim(ClaimRefusal::Taken { name, .. }) => match name {
+                ClaimName::Sku(_) => Some("sku"),
+                ClaimName::Slug(_) | ClaimName::CategorySlug(_) => Some("slug"),
+                ClaimName::Coupon(_) => Some("code"),
+                ClaimName::Review(_) => Some("orderId"),
+            },
+            Self::Payment(PaymentRefusal::NoToken) => Some("token"),
+            Self::Payment(
+                PaymentRefusal::CaptureExceedsHeld { .. }
+                | PaymentRefusal::RefundExceedsCaptured { .. }
+                | PaymentRefusal::NothingToPay,
+            ) => Some("amount"),
+            Self::Order(OrderRefusal::MoreThanOrdered { .. } | OrderRefusal::MoreThanShipped { .. } | OrderRefusal::NoItems) => {
+                Some("items")
+            }
+            Self::Review(ReviewRefusal::InvalidRating { .. }) => Some("rating"),
+            _ => None,
+        }
     }
 }
