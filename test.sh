@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Runs every test of Daybook and says how many there are. See ./test.sh --help.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'TEXT'
+Runs every test of Daybook: units, contract suites, stories over the whole shop, checks of the house, doc tests.
+
+    ./test.sh                 all tests
+    ./test.sh an_order        only tests whose name contains `an_order`
+
+On Debian and Ubuntu it first installs what is missing (a C compiler, git and chromium), through apt-get, with sudo unless you are
+root. Rust must be there: https://rustup.rs. With cargo-nextest the tests run faster; without it, `cargo test` runs them.
+
+Tests run in the release profile, so that what is tested is what ships. A test that needs something this machine does not
+have prints why it was skipped. The last line counts: N passed, N failed, N skipped.
+TEXT
+}
+
+say() { printf '\n== %s\n' "$*"; }
+
+install() {
+    say "installing $*"
+    command -v apt-get >/dev/null || { echo "there is no apt-get here; please install: $*" >&2; return 1; }
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+install_missing() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v git >/dev/null || missing+=(git)
+    [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+    # Only one story needs a browser, so its absence is not a failure.
+    command -v chromium chromium-browser google-chrome >/dev/null || install chromium || true
+}
+
+# Adds up what the two runners report: `Summary [1s] 9 tests run: 8 passed, 1 failed, 0 skipped` of nextest, and
+# `test result: ok. 8 passed; 1 failed; 0 ignored` of cargo test.
+count() { # LOG WORD...
+    local log=$1 pattern
+    shift
+    pattern=$(IFS='|'; echo "$*")
+    sed 's/\x1b\[[0-9;]*m//g' "$log" | { grep -E '^ *Summary \[|^test result:' || true; } \
+        | { grep -oE "[0-9]+ ($pattern)" || true; } | awk '{ n += $1 } END { print n + 0 }'
+}
+
+case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+install_missing
+command -v cargo >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+report=target/nextest/default/report.xml
+status=0
+if cargo nextest --version >/dev/null 2>&1; then
+    say "tests, with cargo nextest"
+    rm -f "$report"
+    cargo nextest run --release --workspace --no-fail-fast --no-tests=pass "$@" 2>&1 | tee -a "$log" || status=1
+else
+    say "tests, with cargo test"
+    cargo test --release --workspace --all-targets --no-fail-fast -- --show-output "$@" 2>&1 | tee -a "$log" || status=1
+fi
+say "doc tests"
+cargo test --release --workspace --doc --no-fail-fast -- "$@" 2>&1 | tee -a "$log" || status=1
+
+# `skipped: REASON` stands in the report of nextest, or in the log of cargo test.
+reasons=$(cat "$log" "$report" 2>/dev/null | grep -aE '^(skipped: .*)' | sort || true)
+if [ -n "$reasons" ]; then
+    say "skipped here"
+    echo "$reasons"
+fi
+self_skipped=$(printf '%s' "$reasons" | grep -c . || true)
+failed=$(count "$log" failed "timed out" "exec failed")
+passed=$(($(count "$log" passed) - self_skipped))
+skipped=$(($(count "$log" skipped ignored) + self_skipped))
+[ "$failed" -eq 0 ] || status=1
+[ "$passed" -gt 0 ] || status=1
+printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+exit "$status"
