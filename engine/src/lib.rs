@@ -3,11 +3,17 @@
 mod batch;
 mod cache;
 mod clock;
+mod cqrs_store;
 mod decider;
 mod engine;
+mod gateway;
 mod load;
 mod metrics;
+mod processes;
 
 pub use clock::*;
+pub use cqrs_store::{LoadedAggregate, LogEventStore};
 pub use engine::*;
-pub use metrics::{EngineMetrics, Histogram};
+pub use gateway::*;
+pub use metrics::{Counter, EngineMetrics, Histogram};
+pub use processes::{ProcessStatus, Processes};

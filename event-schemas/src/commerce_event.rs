@@ -89,6 +89,15 @@ macro_rules! commerce_events {
 
         $(impl From<$events> for CommerceEvent {
             fn from(event: $events) -> Self { Self::$variant(event) }
+        }
+
+        impl TryFrom<CommerceEvent> for $events {
+            /// The event again, when it is another aggregate's.
+            type Error = Box<CommerceEvent>;
+
+            fn try_from(event: CommerceEvent) -> Result<Self, Box<CommerceEvent>> {
+                if let CommerceEvent::$variant(event) = event { Ok(event) } else { Err(Box::new(event)) }
+            }
         })+
     };
 }

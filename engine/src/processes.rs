@@ -1,0 +1,392 @@
+//! The driver of processes: reads the log for each, submits what follows, calls gateways, and keeps its place.
+//!
+//! A process may repeat itself after a crash; its commands carry ids derived from the event they answer, so a repeat is
+//! recognised. Work that cannot be done now is put off as a task (a deadline or a retry); what keeps failing becomes a
+//! dead letter for an operator. Nothing holds up the events behind it, except a log that cannot be read or written.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use domain::{Decision, GatewayOutcome, GatewayRequest, Happened, Process, RecordGatewayOutcome};
+use event_schemas::{Idempotency, Metadata, Position, Recorded, Timestamp};
+use event_store::{Log, Progress, Task};
+use futures::{StreamExt, stream};
+use tokio::{sync::watch, task::JoinHandle};
+use uuid::Uuid;
+
+use crate::{CommandError, Engine, Fault, Gateway};
+
+/// Events read at once.
+const PAGE: usize = 256;
+/// Streams whose events are worked on at the same time.
+const CONCURRENCY: usize = 64;
+/// How long a process sleeps at most when nothing wakes it.
+const POLL: Duration = Duration::from_millis(500);
+/// How long one call to a gateway may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Failures after which work becomes a dead letter.
+const MOST_ATTEMPTS: u32 = 8;
+/// Marks the tasks that are retries rather than deadlines.
+const RETRY: &str = "retry:";
+
+/// How a process is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// Everything up to here is done or put off.
+    pub position: Position,
+    /// Why it cannot go on, if it cannot; it keeps trying.
+    pub stalled: Option<String>,
+}
+
+/// The processes of this node.
+pub struct Processes {
+    log: Arc<dyn Log>,
+    engine: Engine,
+    drivers: Vec<Arc<Driver>>,
+    running: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+struct Driver {
+    process: Box<dyn Process>,
+    gateways: BTreeMap<&'static str, Arc<dyn Gateway>>,
+    log: Arc<dyn Log>,
+    engine: Engine,
+    place: watch::Sender<Position>,
+    stalled: RwLock<Option<String>>,
+}
+
+/// Why a pass over events ended early.
+enum Halt {
+    /// The engine is stopping.
+    Stopping,
+    /// The log cannot be read or written now.
+    Storage(String),
+}
+
+impl Processes {
+    /// Starts one driver per process.
+    pub fn start(log: Arc<dyn Log>, engine: Engine, processes: Vec<Box<dyn Process>>, gateways: &[Arc<dyn Gateway>]) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let by_name: BTreeMap<_, _> = gateways.iter().map(|gateway| (gateway.name(), gateway.clone())).collect();
+        let driver = |process| {
+            let (log, engine, gateways) = (log.clone(), engine.clone(), by_name.clone());
+            let (place, stalled) = (watch::Sender::new(0), RwLock::default());
+            Arc::new(Driver { process, gateways, log, engine, place, stalled })
+        };
+        let drivers: Vec<Arc<Driver>> = processes.into_iter().map(driver).collect();
+        let running = drivers.iter().map(|driver| tokio::spawn(driver.clone().run(stopping.clone()))).collect();
+        Self { log, engine, drivers, running, stop }
+    }
+
+    /// How each process is doing.
+    pub fn status(&self) -> Vec<ProcessStatus> {
+        let status = |driver: &Arc<Driver>| ProcessStatus {
+            name: driver.process.name(),
+            position: *driver.place.borrow(),
+            stalled: driver.stalled.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        self.drivers.iter().map(status).collect()
+    }
+
+    /// Waits until every process has come past `position`. False when that takes longer than `patience`.
+    pub async fn wait_for(&self, position: Position, patience: Duration) -> bool {
+        let all = async {
+            for driver in &self.drivers {
+                // The sender lives in the driver, so waiting cannot fail.
+                let _ = driver.place.subscribe().wait_for(|place| *place >= position).await;
+            }
+        };
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+
+    /// Takes a dead letter up again, at once. False if there is no such dead letter.
+    ///
+    /// # Errors
+    /// When the engine's notes cannot be read or written.
+    pub async fn retry(&self, process: &str, key: &str) -> Result<bool, Fault> {
+        let letters = self.log.dead_letters().await?;
+        let Some(letter) = letters.into_iter().find(|task| task.process == process && task.key == key) else {
+            return Ok(false);
+        };
+        let again = Task { due_at: Some(self.engine.clock().now()), attempts: 0, ..letter };
+        self.log.save_progress(Progress { process: process.to_owned(), put: vec![again], ..Progress::default() }).await?;
+        Ok(true)
+    }
+
+    /// Stops every process after the events it is working on.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        for running in self.running.drain(..) {
+            if let Err(error) = running.await {
+                tracing::error!(%error, "a process ended abnormally");
+            }
+        }
+    }
+}
+
+impl Driver {
+    async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let mut head = self.log.watch();
+        let mut failures = 0;
+        while !*stopping.borrow() {
+            let wait = match self.pass().await {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => self.until_due().await,
+                Err(Halt::Stopping) => return,
+                Err(Halt::Storage(reason)) => {
+                    failures += 1;
+                    tracing::warn!(process = self.process.name(), reason, "the process cannot go on for now");
+                    self.stall(Some(reason));
+                    tokio::select! { () = tokio::time::sleep(back_off(failures, 0)) => {}, _ = stopping.changed() => {} }
+                    continue;
+                }
+            };
+            failures = 0;
+            self.stall(None);
+            if wait > Duration::ZERO {
+                tokio::select! {
+                    _ = head.changed() => {}
+                    () = tokio::time::sleep(wait.min(POLL)) => {}
+                    _ = stopping.changed() => {}
+                }
+            }
+        }
+    }
+
+    fn stall(&self, reason: Option<String>) {
+        *self.stalled.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    async fn until_due(&self) -> Duration {
+        let now = self.engine.clock().now();
+        match self.log.next_due(self.process.name()).await {
+            Ok(Some(due_at)) => (due_at - now).to_std().unwrap_or(Duration::from_millis(1)),
+            Ok(None) | Err(_) => POLL,
+        }
+    }
+
+    /// Works on the next events and on what is due. True when there may be more at once.
+    async fn pass(&self) -> Result<bool, Halt> {
+        let name = self.process.name();
+        let now = self.engine.clock().now();
+        let place = self.log.checkpoint(name).await?;
+        self.place.send_if_modified(|known| std::mem::replace(known, place) != place);
+        let due = self.log.due_tasks(name, now, PAGE).await?;
+        let worked_off = !due.is_empty();
+        if worked_off {
+            self.work_off(due, now).await?;
+        }
+        let page = self.log.read(place, PAGE).await?;
+        let Some(last) = page.last().map(|recorded| recorded.position) else { return Ok(worked_off) };
+        let mut by_stream: BTreeMap<_, Vec<Recorded>> = BTreeMap::new();
+        for recorded in page {
+            by_stream.entry(recorded.event.stream.clone()).or_default().push(recorded);
+        }
+        let steps = by_stream.into_values().map(|events| self.react_in_order(events, now));
+        let steps: Vec<_> = stream::iter(steps).buffered(CONCURRENCY).collect().await;
+        let mut progress = Progress { process: name.to_owned(), checkpoint: Some(last), ..Progress::default() };
+        for step in steps {
+            step?.into_iter().for_each(|step| merge(&mut progress, step));
+        }
+        self.log.save_progress(progress).await?;
+        self.place.send_replace(last);
+        Ok(true)
+    }
+
+    /// Answers the events of one stream, one after the other.
+    async fn react_in_order(&self, events: Vec<Recorded>, now: Timestamp) -> Result<Vec<Progress>, Halt> {
+        let mut steps = Vec::new();
+        for recorded in events {
+            steps.push(self.react(&recorded, 0, now).await?);
+        }
+        Ok(steps)
+    }
+
+    /// Answers one event, for the first time or again after `attempts` failures.
+    async fn react(&self, recorded: &Recorded, attempts: u32, now: Timestamp) -> Result<Progress, Halt> {
+        let key = format!("{RETRY}{}", recorded.position);
+        let mut progress = Progress { process: self.process.name().to_owned(), ..Progress::default() };
+        let events = match recorded.decode() {
+            Ok(events) => events,
+            Err(error) => {
+                progress.put.push(self.task(key, recorded, None, attempts + 1, error.to_string()));
+                return Ok(progress);
+            }
+        };
+        for (part, event) in events.iter().enumerate() {
+            let reaction = self.process.react(&happened(recorded, event));
+            let deadlines = reaction.deadlines.into_iter().map(|deadline| Task {
+                process: self.process.name().to_owned(),
+                key: deadline.key,
+                position: recorded.position,
+                due_at: Some(deadline.due_at),
+                attempts: 0,
+                last_error: None,
+            });
+            progress.put.extend(deadlines);
+            progress.done.extend(reaction.settled);
+            let mut decisions: Vec<Box<dyn Decision>> = reaction.decisions;
+            if let Some(call) = reaction.gateway_call {
+                let record =
+                    |outcome| -> Box<dyn Decision> { Box::new(RecordGatewayOutcome { payment_id: call.payment_id, outcome }) };
+                match self.call(&call, attempts).await {
+                    Ok(outcomes) => decisions.extend(outcomes.into_iter().map(record)),
+                    Err(reason) => progress.put.push(self.put_off(key.clone(), recorded, attempts, reason, now)),
+                }
+            }
+            for (index, decision) in decisions.into_iter().enumerate() {
+                let metadata = self.metadata(recorded, &format!("{part}/{index}"));
+                if let Some(task) = self.submit(decision, metadata, key.clone(), recorded, attempts, now).await? {
+                    progress.put.push(task);
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Takes up tasks that are due: retries react to their event again, deadlines ask what is to be decided.
+    async fn work_off(&self, due: Vec<Task>, now: Timestamp) -> Result<(), Halt> {
+        let steps = due.into_iter().map(|task| self.take_up(task, now));
+        let steps: Vec<_> = stream::iter(steps).buffered(CONCURRENCY).collect().await;
+        let mut progress = Progress { process: self.process.name().to_owned(), ..Progress::default() };
+        for step in steps {
+            merge(&mut progress, step?);
+        }
+        Ok(self.log.save_progress(progress).await?)
+    }
+
+    async fn take_up(&self, task: Task, now: Timestamp) -> Result<Progress, Halt> {
+        let page = self.log.read(task.position - 1, 1).await?;
+        let Some(recorded) = page.first() else {
+            return Err(Halt::Storage(format!("position {} is not in the log", task.position)));
+        };
+        let mut progress = if task.key.starts_with(RETRY) {
+            self.react(recorded, task.attempts, now).await?
+        } else {
+            self.on_due(&task, recorded, now).await?
+        };
+        progress.done.push(task.key);
+        Ok(progress)
+    }
+
+    async fn on_due(&self, task: &Task, recorded: &Recorded, now: Timestamp) -> Result<Progress, Halt> {
+        let mut progress = Progress { process: self.process.name().to_owned(), ..Progress::default() };
+        for event in recorded.decode().map_err(|error| Halt::Storage(error.to_string()))? {
+            for (index, decision) in self.process.on_due(&happened(recorded, &event), now).into_iter().enumerate() {
+                let metadata = self.metadata(recorded, &format!("due/{index}"));
+                let put_off = self.submit(decision, metadata, task.key.clone(), recorded, task.attempts, now).await?;
+                progress.put.extend(put_off);
+            }
+        }
+        Ok(progress)
+    }
+
+    async fn call(&self, request: &GatewayRequest, attempts: u32) -> Result<Vec<GatewayOutcome>, String> {
+        let Some(gateway) = self.gateways.get(request.gateway.as_str()) else {
+            return Err(format!("there is no gateway named `{}`", request.gateway));
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, gateway.call(request, attempts)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("the gateway did not answer within {} ms", CALL_TIMEOUT.as_millis())),
+        }
+    }
+
+    /// Submits a command. Gives the task to put off when it must be tried again or looked at.
+    async fn submit(
+        &self,
+        decision: Box<dyn Decision>,
+        metadata: Metadata,
+        key: String,
+        recorded: &Recorded,
+        attempts: u32,
+        now: Timestamp,
+    ) -> Result<Option<Task>, Halt> {
+        match self.engine.submit_boxed(decision, metadata).await {
+            Ok(_) => Ok(None),
+            Err(CommandError::Refused(refusal)) => Ok(Some(match refusal.not_before() {
+                Some(moment) => self.task(key, recorded, Some(moment), attempts, refusal.to_string()),
+                None => self.task(key, recorded, None, attempts + 1, refusal.to_string()),
+            })),
+            Err(CommandError::Fault(Fault::Stopping)) => Err(Halt::Stopping),
+            Err(CommandError::Fault(fault @ Fault::Broken(_))) => {
+                Ok(Some(self.task(key, recorded, None, attempts + 1, fault.to_string())))
+            }
+            Err(CommandError::IdempotencyKeyReused) => {
+                Ok(Some(self.task(key, recorded, None, attempts + 1, CommandError::IdempotencyKeyReused.to_string())))
+            }
+            Err(CommandError::Overloaded { .. }) => {
+                Ok(Some(self.put_off(key, recorded, attempts, "too many commands were waiting".to_owned(), now)))
+            }
+            Err(CommandError::Fault(fault)) => Err(Halt::Storage(fault.to_string())),
+        }
+    }
+
+    /// The command's id follows from the process, the event and the command's place in the answer (UUID version 5), so a
+    /// repeat after a crash is the same command.
+    fn metadata(&self, recorded: &Recorded, part: &str) -> Metadata {
+        let name = self.process.name();
+        let command_id = Uuid::new_v5(&recorded.event.event_id, format!("{name}/{}/{part}", recorded.position).as_bytes());
+        let origin = recorded.metadata().ok();
+        Metadata {
+            actor: format!("process:{name}"),
+            command_id,
+            correlation_id: origin.as_ref().and_then(|origin| origin.correlation_id),
+            causation_id: Some(recorded.event.event_id),
+            trace_id: origin.and_then(|origin| origin.trace_id),
+            idempotency: Some(Idempotency { scope: format!("process:{name}|{command_id}"), fingerprint: String::new() }),
+        }
+    }
+
+    /// Work to be tried again later, or a dead letter when it has failed too often.
+    fn put_off(&self, key: String, recorded: &Recorded, attempts: u32, reason: String, now: Timestamp) -> Task {
+        let attempts = attempts + 1;
+        let wait = back_off(attempts, recorded.position);
+        let due_at = (attempts < MOST_ATTEMPTS).then(|| now + wait);
+        self.task(key, recorded, due_at, attempts, reason)
+    }
+
+    fn task(&self, key: String, recorded: &Recorded, due_at: Option<Timestamp>, attempts: u32, reason: String) -> Task {
+        if due_at.is_none() {
+            tracing::error!(process = self.process.name(), position = recorded.position, reason, "dead letter");
+        }
+        let (process, position) = (self.process.name().to_owned(), recorded.position);
+        Task { process, key, position, due_at, attempts, last_error: Some(reason) }
+    }
+}
+
+fn happened<'a>(recorded: &'a Recorded, event: &'a event_schemas::CommerceEvent) -> Happened<'a> {
+    let Recorded { position, event: proposed, .. } = recorded;
+    Happened {
+        position: *position,
+        event_id: proposed.event_id,
+        recorded_at: proposed.recorded_at,
+        stream: &proposed.stream,
+        event,
+    }
+}
+
+fn merge(into: &mut Progress, step: Progress) {
+    // Within one pass, a deadline that is set and then settled is gone, and the other way round it stands.
+    into.put.retain(|task| !step.done.contains(&task.key) && !step.put.iter().any(|newer| newer.key == task.key));
+    into.done.extend(step.done);
+    into.put.extend(step.put);
+}
+
+/// Twice as long after each failure, from 0.2 s to 60 s, and up to a quarter longer by `spread`, so that what failed
+/// together does not come back together.
+fn back_off(failures: u32, spread: u64) -> Duration {
+    let base = Duration::from_millis(100 << failures.min(10)).min(Duration::from_secs(60));
+    base + base / 4 * u32::try_from(spread.wrapping_mul(2_654_435_761) >> 7 & 0xff).unwrap_or(0) / 255
+}
+
+impl From<event_store::ReadError> for Halt {
+    fn from(error: event_store::ReadError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}

@@ -1,0 +1,104 @@
+//! What callers are promised when the log fails.
+
+use std::{sync::Arc, time::Duration};
+
+use engine::{CommandError, Fault, Limits};
+use event_store::MemoryLog;
+use tokio::sync::Notify;
+
+use crate::{
+    faulty_log::{Fate, FaultyLog},
+    shop::{engine, receive, take_one},
+};
+
+#[tokio::test]
+async fn a_full_disk_is_a_fault_that_leaves_nothing_behind_and_passes() {
+    let log = Arc::new(FaultyLog::new());
+    let engine = engine(log.clone(), Limits::default()).await;
+    receive(&engine, 1).await.unwrap();
+    log.doom([Fate::NotWritten]);
+    assert!(matches!(take_one(&engine).await, Err(CommandError::Fault(Fault::NotWritten(_)))));
+    assert_eq!(log.all().await.len(), 1);
+    take_one(&engine).await.expect("the unit that could not be taken is still there");
+    assert!(matches!(take_one(&engine).await, Err(CommandError::Refused(_))));
+}
+
+#[tokio::test]
+async fn an_append_whose_answer_was_lost_is_neither_lost_nor_doubled() {
+    for fate in [Fate::UnknownWritten, Fate::UnknownLost] {
+        let log = Arc::new(FaultyLog::new());
+        let engine = engine(log.clone(), Limits::default()).await;
+        log.doom([fate, Fate::UnknownLost]);
+        assert_eq!(receive(&engine, 1).await.unwrap().position, 1);
+        assert_eq!(receive(&engine, 1).await.unwrap().position, 2);
+        assert_eq!(log.all().await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_command_decided_upon_an_effect_that_failed_is_decided_again() {
+    let log = Arc::new(FaultyLog::new());
+    let go = Arc::new(Notify::new());
+    let engine = engine(log.clone(), Limits::default()).await;
+    log.doom([Fate::Held(go.clone()), Fate::NotWritten]);
+    let first = tokio::spawn({
+        let engine = engine.clone();
+        async move { receive(&engine, 1).await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let second = tokio::spawn({
+        let engine = engine.clone();
+        async move { take_one(&engine).await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    go.notify_one();
+    assert!(matches!(first.await.unwrap(), Err(CommandError::Fault(Fault::NotWritten(_)))));
+    assert!(matches!(second.await.unwrap(), Err(CommandError::Refused(_))), "there never was a unit to take");
+    assert!(log.all().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_that_rests_upon_an_effect_is_only_told_once_the_effect_is_durable() {
+    let log = Arc::new(FaultyLog::new());
+    let go = Arc::new(Notify::new());
+    let engine = engine(log.clone(), Limits::default()).await;
+    receive(&engine, 1).await.unwrap();
+    log.doom([Fate::Held(go.clone()), Fate::NotWritten]);
+    let first = tokio::spawn({
+        let engine = engine.clone();
+        async move { take_one(&engine).await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let second = tokio::spawn({
+        let engine = engine.clone();
+        async move { take_one(&engine).await }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert!(!second.is_finished(), "the last unit is not yet taken for good");
+    go.notify_one();
+    assert!(matches!(first.await.unwrap(), Err(CommandError::Fault(_))));
+    second.await.unwrap().expect("the unit is there after all");
+}
+
+#[tokio::test]
+async fn two_nodes_on_one_log_never_take_the_same_unit() {
+    let log = Arc::new(MemoryLog::new());
+    let (one, two) = (engine(log.clone(), Limits::default()).await, engine(log.clone(), Limits::default()).await);
+    receive(&one, 50).await.unwrap();
+    let takers: Vec<_> = (0..200)
+        .map(|n| {
+            let engine = if n % 2 == 0 { one.clone() } else { two.clone() };
+            tokio::spawn(async move { take_one(&engine).await })
+        })
+        .collect();
+    let mut taken = 0;
+    for taker in takers {
+        match taker.await.unwrap() {
+            Ok(_) => taken += 1,
+            Err(CommandError::Refused(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(taken, 50);
+    assert!(one.metrics().head_moved.get() + two.metrics().head_moved.get() > 0, "they did meet");
+}

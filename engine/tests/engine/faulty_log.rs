@@ -1,0 +1,141 @@
+//! A log that does what a real store does on a bad day, when told to.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp};
+use event_store::{AppendError, Bookkeeping, Head, Log, MemoryLog, Progress, ReadError, Snapshot, Task};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+/// What befalls an append.
+pub enum Fate {
+    /// It is written.
+    Written,
+    /// The disk is full: nothing is written.
+    NotWritten,
+    /// The answer is lost, and so was the batch.
+    UnknownLost,
+    /// The answer is lost, the batch was written.
+    UnknownWritten,
+    /// It waits to be let go, then meets the next fate.
+    Held(Arc<Notify>),
+}
+
+pub struct FaultyLog {
+    inner: MemoryLog,
+    fates: Mutex<VecDeque<Fate>>,
+    appends: AtomicUsize,
+    stream_reads: AtomicUsize,
+}
+
+impl FaultyLog {
+    pub fn new() -> Self {
+        Self { inner: MemoryLog::new(), fates: Mutex::default(), appends: AtomicUsize::new(0), stream_reads: AtomicUsize::new(0) }
+    }
+
+    /// The next appends meet these fates; later ones are written.
+    pub fn doom(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.fates.lock().unwrap().extend(fates);
+    }
+
+    pub fn appends(&self) -> usize {
+        self.appends.load(Ordering::SeqCst)
+    }
+
+    /// Events handed out by stream reads so far.
+    pub fn stream_reads(&self) -> usize {
+        self.stream_reads.load(Ordering::SeqCst)
+    }
+
+    pub async fn all(&self) -> Vec<Recorded> {
+        self.inner.read(0, usize::MAX).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Log for FaultyLog {
+    fn id(&self) -> Uuid {
+        self.inner.id()
+    }
+
+    async fn append(&self, head: Position, batch: Vec<Proposed>) -> Result<Position, AppendError> {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Written);
+            match fate {
+                Fate::Written => return self.inner.append(head, batch).await,
+                Fate::NotWritten => return Err(AppendError::Unavailable("the disk is full".to_owned())),
+                Fate::UnknownLost => return Err(AppendError::OutcomeUnknown("the connection was lost".to_owned())),
+                Fate::UnknownWritten => {
+                    self.inner.append(head, batch).await?;
+                    return Err(AppendError::OutcomeUnknown("the connection was lost".to_owned()));
+                }
+                Fate::Held(go) => go.notified().await,
+            }
+        }
+    }
+
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        self.inner.read(after, limit).await
+    }
+
+    async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        self.inner.read_stream(stream, after, limit).await
+    }
+
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
+        let events = self.inner.read_streams(streams).await?;
+        self.stream_reads.fetch_add(events.iter().map(Vec::len).sum(), Ordering::SeqCst);
+        Ok(events)
+    }
+
+    async fn find_scopes(&self, scopes: Vec<String>) -> Result<Vec<Option<Position>>, ReadError> {
+        self.inner.find_scopes(scopes).await
+    }
+
+    async fn head(&self) -> Result<Head, ReadError> {
+        self.inner.head().await
+    }
+
+    fn watch(&self) -> watch::Receiver<Position> {
+        self.inner.watch()
+    }
+}
+
+#[async_trait]
+impl Bookkeeping for FaultyLog {
+    async fn load_snapshots(&self, streams: Vec<StreamId>) -> Result<Vec<Option<Snapshot>>, ReadError> {
+        self.inner.load_snapshots(streams).await
+    }
+
+    async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
+        self.inner.save_snapshots(snapshots).await
+    }
+
+    async fn checkpoint(&self, process: &str) -> Result<Position, ReadError> {
+        self.inner.checkpoint(process).await
+    }
+
+    async fn save_progress(&self, progress: Progress) -> Result<(), ReadError> {
+        self.inner.save_progress(progress).await
+    }
+
+    async fn due_tasks(&self, process: &str, now: Timestamp, limit: usize) -> Result<Vec<Task>, ReadError> {
+        self.inner.due_tasks(process, now, limit).await
+    }
+
+    async fn next_due(&self, process: &str) -> Result<Option<Timestamp>, ReadError> {
+        self.inner.next_due(process).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<Task>, ReadError> {
+        self.inner.dead_letters().await
+    }
+}
