@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     LogFormat, ServeConfig,
     access::{Caller, Role},
+    bench::BenchArgs,
     data_folder::DataFolder,
     start_logging,
     token::TokenKey,
@@ -39,6 +40,8 @@ pub enum Verb {
     Serve(ServeArgs),
     /// Print one bearer token for a role
     Token(TokenArgs),
+    /// Measure how fast this machine does what Daybook does
+    Bench(BenchArgs),
 }
 
 /// Where the shop is kept, and how it logs: the same for every verb.
@@ -114,6 +117,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.verb {
         Verb::Serve(args) => serve(args),
         Verb::Token(args) => token(args),
+        Verb::Bench(args) => bench(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -160,6 +164,11 @@ async fn stop_signal() -> std::io::Result<()> {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
+}
+
+fn bench(args: BenchArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(crate::bench::run(args))?)
 }
 
 fn token(args: TokenArgs) -> Result<(), Failure> {

@@ -87,7 +87,9 @@ pub async fn run(args: CommandsArgs) -> Result<(), BenchError> {
         println!("{}", serde_json::json!({ "rows": rows, "store": url.split(':').next(), "event_bytes": row_bytes }));
         return Ok(());
     }
-    println!("decided and durable commands, one event of {row_bytes} bytes each, against a raw group commit of rows of that size");
+    println!(
+        "decided and durable commands, one event of {row_bytes} bytes each, against a raw group commit of rows of that size"
+    );
     let cells = rows.iter().map(|row| {
         let figures = [row.commands_per_s, row.raw_per_s].map(|figure| decimal(figure, 0));
         let [ours, raw] = figures;
@@ -155,7 +157,8 @@ async fn row_bytes(engine: &Engine, log: &dyn Log) -> Result<usize, BenchError> 
     let page = log.read(head.position - 1, 1).await?;
     let of = |recorded: &event_schemas::Recorded| {
         let event = &recorded.event;
-        let texts = [&*event.stream.aggregate_type, &event.stream.aggregate_id, &event.event_type, &event.payload, &event.metadata];
+        let texts =
+            [&*event.stream.aggregate_type, &event.stream.aggregate_id, &event.event_type, &event.payload, &event.metadata];
         // Event id and the two times as text, and the digest.
         texts.iter().map(|text| text.len()).sum::<usize>() + 36 + 27 + 27 + 32
     };

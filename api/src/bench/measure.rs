@@ -45,7 +45,8 @@ impl Measured {
 
 /// Microseconds from 1 to a minute, to three digits.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| Histogram::new_from(&Histogram::<u64>::new(3).expect("3 digits are valid"))) // 1..60,000,000 at 3 digits is a valid range
+    Histogram::new_with_bounds(1, 60_000_000, 3)
+        .unwrap_or_else(|_| Histogram::new_from(&Histogram::<u64>::new(3).expect("3 digits are valid"))) // 1..60,000,000 at 3 digits is a valid range
 }
 
 /// Runs `callers` loops for `duration`; each makes its requests one after the other with `request(caller, turn)`.

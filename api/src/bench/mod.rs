@@ -5,7 +5,38 @@ mod measure;
 mod raw_log;
 mod table;
 
-pub use commands::CommandsArgs;
+use clap::{Args, Subcommand};
+
+use self::commands::CommandsArgs;
+
+/// Flags of `daybook bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  daybook bench commands                             decided, durable commands against a raw group commit
+  daybook bench commands --submitters 64 --seconds 20 --json
+
+Figures depend on the machine and on what else it does; the ratio to the baseline of the same run depends on neither as much.")]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Commands through the engine, durable, without HTTP
+    Commands(CommandsArgs),
+}
+
+/// Runs a benchmark and prints its figures.
+///
+/// # Errors
+/// See [`BenchError`].
+pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
+    match args.what {
+        What::Commands(args) => commands::run(args).await,
+    }
+}
 
 /// Why a benchmark could not be run.
 #[derive(Debug, thiserror::Error)]
