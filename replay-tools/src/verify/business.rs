@@ -51,8 +51,8 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// What is left to promise. A count or a correction may find less than was promised, which is nobody's decision;
-    /// but nothing may be promised or sent away out of what is not there.
+    /// What is left to promise. A count may find less than was promised, which is nobody's decision; but nothing may be
+    /// promised or taken away out of what is not there.
     fn left(&self) -> i128 {
         self.on_hand + self.backorder_limit - self.reserved
     }
@@ -62,9 +62,19 @@ impl Shelf {
             StockEvent::StockReceived(event) => self.on_hand += i128::from(event.quantity),
             StockEvent::StockReturned(event) => self.on_hand += i128::from(event.quantity),
             StockEvent::StockTransferredIn(event) => self.on_hand += i128::from(event.quantity),
-            StockEvent::StockAdjusted(event) => self.on_hand += i128::from(event.delta),
             StockEvent::StockCounted(event) => self.on_hand = event.counted.into(),
-            StockEvent::StockPolicySet(event) => self.backorder_limit = event.backorder_limit.into(),
+            StockEvent::StockAdjusted(event) => {
+                self.on_hand += i128::from(event.delta);
+                if event.delta < 0 && self.reserved > 0 {
+                    return self.taken(&format!("a correction took {}", event.delta.unsigned_abs()));
+                }
+            }
+            StockEvent::StockPolicySet(event) => {
+                let before = std::mem::replace(&mut self.backorder_limit, event.backorder_limit.into());
+                if self.backorder_limit < before && self.reserved > 0 {
+                    return self.taken(&format!("the backorder limit was lowered from {before}, as if nobody waited for"));
+                }
+            }
             StockEvent::ReservationCommitted(_) => {}
             StockEvent::ReservationReleased(event) => {
                 let (order, quantity) = (event.order_id, i128::from(event.quantity));
@@ -119,6 +129,8 @@ impl Shelf {
 #[derive(Default)]
 struct Paid {
     currency: Option<Currency>,
+    /// Whether the gateway holds money to be captured. Else a capture is an authorisation as well: a sale at once.
+    holds: bool,
     authorised: i64,
     captured: i64,
     refunded: i64,
@@ -131,10 +143,21 @@ impl Paid {
                 self.currency = Some(event.amount.currency);
                 return Ok(());
             }
-            PaymentEvent::PaymentAuthorised(event) => self.authorised = self.sum(self.authorised, event.amount)?,
-            PaymentEvent::PaymentCaptured(event) => self.captured = self.sum(self.captured, event.amount)?,
+            PaymentEvent::PaymentAuthorised(event) => {
+                self.authorised = self.sum(self.authorised, event.amount)?;
+                self.holds = true;
+            }
+            PaymentEvent::PaymentCaptured(event) => {
+                self.captured = self.sum(self.captured, event.amount)?;
+                if !self.holds {
+                    self.authorised = self.sum(self.authorised, event.amount)?;
+                }
+            }
             PaymentEvent::PaymentRefunded(event) => self.refunded = self.sum(self.refunded, event.amount)?,
-            PaymentEvent::PaymentVoided(_) => self.authorised = self.captured,
+            PaymentEvent::PaymentVoided(_) | PaymentEvent::PaymentExpired(_) => {
+                self.authorised = self.captured;
+                self.holds = false;
+            }
             _ => return Ok(()),
         }
         let Self { authorised, captured, refunded, .. } = *self;

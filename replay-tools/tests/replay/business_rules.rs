@@ -28,12 +28,33 @@ async fn the_fifty_first_packet_of_fifty_is_an_oversell() {
 }
 
 #[tokio::test]
-async fn a_loss_after_the_sale_is_nobodys_oversell_but_the_next_sale_is() {
+async fn a_count_that_finds_less_than_was_sold_is_nobodys_oversell_but_the_next_sale_is() {
     let mut pen = fifty_packets();
     pen.command("shopper", vec![(shop::tea_stream(), shop::reserved(1, 50))]);
-    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::lost(10))]);
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::counted(40))]);
     assert_eq!(found(&pen).await, []);
     pen.command("shopper", vec![(shop::tea_stream(), shop::reserved(2, 1))]);
+    assert_eq!(found(&pen).await, [(4, Rule::Oversell)]);
+}
+
+#[tokio::test]
+async fn a_correction_that_takes_what_was_set_aside_is_named() {
+    let mut pen = fifty_packets();
+    pen.command("shopper", vec![(shop::tea_stream(), shop::reserved(1, 45))]);
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::lost(5))]);
+    assert_eq!(found(&pen).await, []);
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::lost(1))]);
+    assert_eq!(found(&pen).await, [(4, Rule::Oversell)]);
+}
+
+#[tokio::test]
+async fn up_to_the_backorder_limit_more_may_be_sold_than_is_there() {
+    let mut pen = fifty_packets();
+    let tea = shop::tea_stream;
+    pen.command("merchant:ana", vec![(tea(), shop::backorder_limit(2))]);
+    pen.command("shopper", vec![(tea(), shop::reserved(1, 52))]);
+    assert_eq!(found(&pen).await, []);
+    pen.command("merchant:ana", vec![(tea(), shop::backorder_limit(1))]);
     assert_eq!(found(&pen).await, [(4, Rule::Oversell)]);
 }
 
@@ -71,4 +92,21 @@ async fn an_order_whose_sums_are_not_those_of_its_lines_is_named() {
     let mut pen = Pen::new();
     pen.command("shopper", vec![(shop::order_stream(1), shop::order(order))]);
     assert_eq!(found(&pen).await, [(1, Rule::Totals)]);
+}
+
+#[tokio::test]
+async fn money_taken_at_once_needs_no_authorisation_before() {
+    let mut pen = Pen::new();
+    let payment = || shop::payment_stream(1);
+    let events = [shop::opened(1), shop::captured(eur(1200)), shop::refunded(eur(1200))];
+    pen.command("import:past", events.map(|event| (payment(), event)).into());
+    assert_eq!(found(&pen).await, []);
+}
+
+#[tokio::test]
+async fn an_order_that_gives_back_more_than_it_had_is_named() {
+    let mut pen = fifty_packets();
+    let tea = shop::tea_stream;
+    pen.command("shopper", vec![(tea(), shop::reserved(1, 2)), (tea(), shop::released(1, 3))]);
+    assert_eq!(found(&pen).await, [(3, Rule::Oversell)]);
 }

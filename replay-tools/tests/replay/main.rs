@@ -5,3 +5,4 @@
 mod business_rules;
 mod shop;
 mod tampering;
+mod verbs;

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use event_schemas::{
     AdjustmentReason, CommerceEvent, Currency, LocationId, Metadata, Money, OrderCharge, OrderId, OrderLine,
     OrderPaymentReceived, OrderPlaced, OrderTotals, PaymentAuthorised, PaymentCaptured, PaymentEvent, PaymentId, PaymentOpened,
-    PaymentRefunded, PricingBasis, ProductId, Proposed, RefundId, ReservationCommitted, RoundingLevel, SalesChannel, Sku,
-    StockAdjusted, StockEvent, StockReceived, StockReserved, StockShipped, StreamId, Timestamp, VariantId,
+    PaymentRefunded, PricingBasis, ProductId, Proposed, RefundId, ReleaseReason, ReservationCommitted, ReservationReleased,
+    RoundingLevel, SalesChannel, Sku, StockAdjusted, StockCounted, StockEvent, StockPolicySet, StockReceived, StockReserved,
+    StockShipped, StreamId, Timestamp, VariantId,
 };
 use event_store::{Log, OpenOptions, SqliteLog};
 use uuid::Uuid;
@@ -48,6 +49,20 @@ pub fn received(quantity: u32) -> CommerceEvent {
 pub fn lost(units: i64) -> CommerceEvent {
     let (reason, note) = (AdjustmentReason::Lost, None);
     StockEvent::from(StockAdjusted { sku: tea(), location: main_location(), delta: -units, reason, note }).into()
+}
+
+pub fn counted(counted: u32) -> CommerceEvent {
+    StockEvent::from(StockCounted { sku: tea(), location: main_location(), counted, expected: 50 }).into()
+}
+
+pub fn backorder_limit(backorder_limit: u32) -> CommerceEvent {
+    let (sku, location) = (tea(), main_location());
+    StockEvent::from(StockPolicySet { sku, location, safety_stock: 0, backorder_limit, low_stock_threshold: 0 }).into()
+}
+
+pub fn released(order: u128, quantity: u32) -> CommerceEvent {
+    let reason = ReleaseReason::Cancelled;
+    StockEvent::from(ReservationReleased { order_id: OrderId(id(order)), quantity, reason }).into()
 }
 
 pub fn reserved(order: u128, quantity: u32) -> CommerceEvent {
