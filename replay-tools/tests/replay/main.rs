@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod business_rules;
+mod guide;
 mod shop;
 mod tampering;
 mod verbs;
