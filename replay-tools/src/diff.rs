@@ -36,7 +36,7 @@ impl DiffArgs {
         }
         let to = self.to.map_or("now".to_owned(), |to| to.to_string());
         let events = after.events.saturating_sub(before.events);
-        text.push_str(&format!("{} from {} to {to}: {events} events, {} changes\n", self.stream, self.from, changes.len()));
+        text.push_str(&format!("{} from {} to {to}: changes {}, events {events}\n", self.stream, self.from, changes.len()));
         let json = json!({
             "stream": self.stream.to_string(), "from": before.position, "to": after.position, "events": events,
             "changes": json(&changes)?
