@@ -49,7 +49,7 @@ macro_rules! aggregates {
         #[serde(tag = "aggregate", content = "state", rename_all = "snake_case")]
         pub enum State {
             $(
-                #[doc = concat!("See [`struct@", stringify!($aggregate), "`].")]
+                #[doc = concat!("See [`type@", stringify!($aggregate), "`].")]
                 $aggregate($aggregate),
             )+
         }

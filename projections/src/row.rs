@@ -50,7 +50,7 @@ pub(crate) fn join(columns: &[ColumnInfo], text: impl Fn(&ColumnInfo) -> String)
     columns.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// A row of a read-model table. Declared with [`row!`], never by hand.
+/// A row of a read-model table. Declared with `row!`, never by hand.
 pub trait Row: Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The key, as a tuple.
     type Key: Ord + Clone + Send + fmt::Debug + 'static;
