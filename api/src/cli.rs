@@ -9,6 +9,7 @@ use crate::{
     access::{Caller, Role},
     bench::BenchArgs,
     data_folder::DataFolder,
+    import::{self, ImportArgs},
     start_logging,
     token::TokenKey,
 };
@@ -40,6 +41,8 @@ pub enum Verb {
     Serve(ServeArgs),
     /// Print one bearer token for a role
     Token(TokenArgs),
+    /// Bring in a shop's past
+    Import(ImportArgs),
     /// Measure how fast this machine does what Daybook does
     Bench(BenchArgs),
 }
@@ -48,22 +51,22 @@ pub enum Verb {
 #[derive(Debug, Clone, Args)]
 pub struct ShopArgs {
     /// The folder that holds the shop; created if absent
-    #[arg(long, env = "DAYBOOK_DATA", default_value = "./daybook-data", value_name = "DIR")]
+    #[arg(long, global = true, env = "DAYBOOK_DATA", default_value = "./daybook-data", value_name = "DIR")]
     pub data: PathBuf,
     /// The log of events; sqlite:DIR/events.db unless given
-    #[arg(long, env = "DAYBOOK_EVENTS", value_name = "URL")]
+    #[arg(long, global = true, env = "DAYBOOK_EVENTS", value_name = "URL")]
     pub events: Option<String>,
     /// The views; sqlite:DIR/views.db unless given
-    #[arg(long, env = "DAYBOOK_VIEWS", value_name = "URL")]
+    #[arg(long, global = true, env = "DAYBOOK_VIEWS", value_name = "URL")]
     pub views: Option<String>,
     /// How log lines look on standard error; text on a terminal
-    #[arg(long, env = "DAYBOOK_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, env = "DAYBOOK_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     /// Which log lines are written: error, warn, info, debug, or per module as in `info,api=debug`
-    #[arg(long, env = "DAYBOOK_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    #[arg(long, global = true, env = "DAYBOOK_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
     /// Print the result as one JSON object on standard output
-    #[arg(long, env = "DAYBOOK_JSON")]
+    #[arg(long, global = true, env = "DAYBOOK_JSON")]
     pub json: bool,
 }
 
@@ -117,6 +120,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.verb {
         Verb::Serve(args) => serve(args),
         Verb::Token(args) => token(args),
+        Verb::Import(args) => import::run(args),
         Verb::Bench(args) => bench(args),
     };
     match result {

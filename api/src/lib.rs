@@ -6,6 +6,7 @@ pub mod cli;
 pub mod data_folder;
 pub mod graphql;
 mod http;
+pub mod import;
 mod limits;
 mod logging;
 mod metrics;

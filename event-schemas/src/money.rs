@@ -242,7 +242,8 @@ pub fn tax_within_ppm(minor: i64, rate_ppm: u32) -> i64 {
     i64::try_from(tax).unwrap_or(minor)
 }
 
-fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
+/// The quotient rounded to the nearest whole number, halves to the even one. The divisor must be positive.
+pub fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
     let (quotient, remainder) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
     match (remainder * 2).cmp(&divisor) {
         std::cmp::Ordering::Less => quotient,

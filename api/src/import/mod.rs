@@ -1,0 +1,101 @@
+//! `daybook import`: brings a shop's past in through the same events, restartable, with a reconciliation at the end.
+//!
+//! A source is read into documents (an invoice, an order, a product), each of which becomes one command with its own
+//! idempotency key. So a run that was killed is simply run again, and a second run adds nothing. `docs/import.md` says how
+//! the columns of each source become events.
+
+mod amount;
+mod catalog;
+mod command;
+mod document;
+mod ids;
+mod olist;
+mod online_retail;
+mod reconciliation;
+mod rows;
+mod writer;
+
+use std::{io, path::PathBuf};
+
+use clap::Subcommand;
+use engine::{CommandError, Engine};
+
+pub use command::{ImportArgs, run};
+pub use document::Unrepresented;
+pub use reconciliation::Reconciliation;
+pub use writer::Progress;
+
+/// What to import.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImportSource {
+    /// A year of a gift wholesaler: the CSV of "UCI Online Retail II", plain or .zst.
+    #[command(after_help = "Example:\n  daybook import online-retail online_retail_II_2009-2010.csv.zst --data ./shop")]
+    OnlineRetail {
+        /// The CSV file.
+        file: PathBuf,
+    },
+    /// A Brazilian market place: the folder with the Olist CSV files, plain or .zst; reviews may be absent.
+    #[command(after_help = "Example:\n  daybook import olist ./olist --data ./shop")]
+    Olist {
+        /// The folder.
+        dir: PathBuf,
+    },
+}
+
+/// Why an import ended early. What was written until then stays, and another run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A file cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is not the one that is meant: nothing was written.
+    #[error("{path} begins with the columns `{found}` instead of `{expected}`")]
+    Header {
+        /// The file.
+        path: String,
+        /// The columns that belong there.
+        expected: String,
+        /// The columns that are there.
+        found: String,
+    },
+    /// A setting of the source's mapping is not valid: a bug.
+    #[error("the mapping of {name} is broken: {reason}")]
+    Setting {
+        /// The source's name.
+        name: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file that belongs to the source is not there: nothing was written.
+    #[error("{0} is missing (plain or with .zst)")]
+    Missing(String),
+    /// The engine could not write.
+    #[error("document `{document}` was not written: {error}")]
+    NotWritten {
+        /// The document's key.
+        document: String,
+        /// What the engine says.
+        error: CommandError,
+    },
+}
+
+/// Imports a source through the engine, telling progress about once a second.
+///
+/// # Errors
+/// See [`ImportError`]. Rows that no event can be made of are no error: the reconciliation lists them.
+pub async fn import(
+    source: &ImportSource,
+    engine: &Engine,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Reconciliation, ImportError> {
+    let source = match source {
+        ImportSource::OnlineRetail { file } => online_retail::read(file)?,
+        ImportSource::Olist { dir } => olist::read(dir)?,
+    };
+    writer::write(source, engine, tell).await
+}

@@ -1,0 +1,1 @@
+//! Small Olist folders written by hand, and what becomes of them.
