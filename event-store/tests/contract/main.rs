@@ -4,6 +4,8 @@
 
 mod appends;
 mod facts;
+mod notes;
+mod reads;
 
 /// Makes a test of each function for each adapter. A function takes a fresh log.
 macro_rules! contract {
