@@ -16,7 +16,8 @@ const APPLICATION_ID: i32 = 0x4461_7942;
 /// The format written here, kept as the file's `user_version`.
 const FORMAT: i64 = 1;
 
-/// How long to wait for another process that is writing the same file.
+/// How long to wait for another process that has the file locked: to open it, and to write or read it then.
+const BUSY_TO_OPEN: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The tables. `events` is the log; the others can be lost without losing an event.
@@ -122,13 +123,14 @@ impl File {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         // The first read shows whether the file and those beside it can be used at all.
         connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+        connection.busy_timeout(BUSY)?;
         Ok(connection)
     }
 
     fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(self.uri(), flags)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(BUSY_TO_OPEN)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
     }
@@ -222,7 +224,7 @@ impl File {
         // every 32 MB keeps that to less than one append of a hundred, and spares the random pages of the stream index a third.
         connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
         connection.pragma_update(None, "cache_size", -32_768)?;
-        Ok(())
+        connection.busy_timeout(BUSY)
     }
 
     fn name(&self) -> String {

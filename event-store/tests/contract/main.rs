@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod appends;
+mod child;
+mod crash;
+mod disk;
 mod facts;
+mod file;
 mod notes;
 mod reads;
 
