@@ -1,22 +1,37 @@
 //! The read models of the shop, one file each.
 
+mod anomalies;
 mod carts;
+mod categories;
+mod journal;
+mod order_money;
 mod order_reads;
 mod orders;
 mod payments;
 mod product_reads;
 mod products;
+mod reviews;
+mod sales;
+mod sales_reads;
+mod statistics;
 mod stock;
 
+pub use anomalies::*;
 pub use carts::*;
+pub use categories::*;
+pub use journal::*;
 pub use order_reads::*;
 pub use orders::*;
 pub use payments::*;
 pub use product_reads::*;
 pub use products::*;
+pub use reviews::*;
+pub use sales::*;
+pub use sales_reads::*;
 pub use stock::*;
 
 use crate::Projection;
 
 /// Every projection of the shop.
-pub const ALL: &[&Projection] = &[&PRODUCTS, &STOCK, &CARTS, &ORDERS, &PAYMENTS];
+pub const ALL: &[&Projection] =
+    &[&PRODUCTS, &CATEGORIES, &STOCK, &CARTS, &ORDERS, &PAYMENTS, &SALES, &JOURNAL, &REVIEWS, &ANOMALIES];

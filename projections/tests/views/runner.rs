@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use event_store::{Log, MemoryLog};
-use projections::{ALL, Runner, Value, Views};
+use projections::{ALL, Projection, Runner, Value, Views};
 
 use crate::shop::busy_days;
 
@@ -33,7 +33,12 @@ pub fn contents(views: &Views) -> Vec<String> {
 }
 
 pub async fn followed(log: &Arc<MemoryLog>, views: &Views, batch: usize) {
-    let runner = Runner::start_with(Arc::clone(log) as Arc<dyn Log>, views.clone(), ALL, batch).await.unwrap();
+    followed_by(ALL, log, views, batch).await;
+}
+
+/// Follows the log to its end with these projections.
+pub async fn followed_by(projections: &[&'static Projection], log: &Arc<MemoryLog>, views: &Views, batch: usize) {
+    let runner = Runner::start_with(Arc::clone(log) as Arc<dyn Log>, views.clone(), projections, batch).await.unwrap();
     views.wait_for(log.head().await.unwrap().position, LONG).await.unwrap();
     runner.stop().await;
 }
