@@ -4,6 +4,7 @@ pub mod access;
 mod bench;
 pub mod cli;
 pub mod data_folder;
+mod demo;
 pub mod graphql;
 mod http;
 pub mod import;
