@@ -16,7 +16,8 @@ const APPLICATION_ID: i32 = 0x4461_7942;
 /// The format written here, kept as the file's `user_version`.
 const FORMAT: i64 = 1;
 
-/// How long to wait for another process that is writing the same file.
+/// How long to wait for another process that has the file locked: to open it, and to write or read it then.
+const BUSY_TO_OPEN: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The tables. `events` is the log; the others can be lost without losing an event.
@@ -24,7 +25,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Two indexes are paid for at each append, because each refuses what must never be stored: a sequence that a stream
 /// already has, and an idempotency scope that the log already has. There is none over `event_id`: ids are made unique (UUIDv7), an
 /// append whose outcome is unknown is resolved by reading at the positions it would have taken, and `verify` looks for repeats.
-/// Measured, it would cost a tenth of the append rate.
+/// It would make each row a fifth larger in pages written.
 const TABLES: &str = "
     CREATE TABLE events (
         position INTEGER PRIMARY KEY,
@@ -122,13 +123,14 @@ impl File {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         // The first read shows whether the file and those beside it can be used at all.
         connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+        connection.busy_timeout(BUSY)?;
         Ok(connection)
     }
 
     fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(self.uri(), flags)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(BUSY_TO_OPEN)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
     }
@@ -218,10 +220,11 @@ impl File {
         }
         // FULL syncs the write-ahead log at each commit; nothing less is durable before an append is answered.
         connection.pragma_update(None, "synchronous", if synchronous { "FULL" } else { "OFF" })?;
-        // Pages that are written again and again until a checkpoint are copied into the file only once: every 16 MB.
-        connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+        // A checkpoint copies a page that was written many times into the file once, and holds up an append while it does:
+        // every 32 MB keeps that to less than one append of a hundred, and spares the random pages of the stream index a third.
+        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
         connection.pragma_update(None, "cache_size", -32_768)?;
-        Ok(())
+        connection.busy_timeout(BUSY)
     }
 
     fn name(&self) -> String {

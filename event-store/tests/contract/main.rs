@@ -3,7 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod appends;
+mod child;
+mod crash;
+mod disk;
 mod facts;
+mod file;
+mod notes;
+mod reads;
 
 /// Makes a test of each function for each adapter. A function takes a fresh log.
 macro_rules! contract {

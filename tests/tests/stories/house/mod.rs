@@ -1,10 +1,11 @@
 //! The house keeps its own rules: who may know whom, and how the text of the repository reads.
 
 mod arrows;
+mod documents;
 mod layout;
 mod manifests;
 mod purity;
-mod readme;
+
 mod style;
 
 use std::{path::PathBuf, process::Command};
