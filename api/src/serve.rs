@@ -2,6 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use engine::{Engine, Limits, SystemClock, SystemIds};
+use event_store::Log;
+use projections::{Runner, Views};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
@@ -37,6 +40,15 @@ pub enum StartError {
     /// The token key cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] event_store::OpenError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] event_store::ReadError),
+    /// The views cannot be opened or do not belong to the log.
+    #[error(transparent)]
+    Views(#[from] projections::ViewError),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -46,6 +58,7 @@ pub enum StartError {
 pub struct RunningServer {
     address: SocketAddr,
     shop: Arc<Shop>,
+    runner: Runner,
     serving: JoinHandle<()>,
     _lock: FolderLock,
 }
@@ -57,12 +70,8 @@ pub struct RunningServer {
 pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     let folder = DataFolder::create(&config.data)?;
     let lock = folder.lock()?;
-    let shop = Arc::new(Shop {
-        schema: crate::graphql::schema(),
-        token_key: TokenKey::open(&folder)?,
-        metrics: Metrics::default(),
-        stopping: watch::Sender::new(false),
-    });
+    let token_key = TokenKey::open(&folder)?;
+    let (shop, runner) = open(&config, &folder, token_key).await?;
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -75,7 +84,28 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
         }
     });
     tracing::info!(%address, data = %config.data.display(), "serving");
-    Ok(RunningServer { address, shop, serving, _lock: lock })
+    Ok(RunningServer { address, shop, runner, serving, _lock: lock })
+}
+
+async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) -> Result<(Arc<Shop>, Runner), StartError> {
+    let store_config = Arc::new(folder.settings()?);
+    let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db")))?;
+    let views = Views::open(config.views.as_deref().unwrap_or(&folder.sqlite_url("views.db")))?;
+    let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
+    let runner = Runner::start(log.clone(), views.clone(), projections::ALL).await?;
+    let shop = Shop {
+        schema: crate::graphql::schema(),
+        token_key,
+        metrics: Metrics::default(),
+        config: store_config,
+        freshness: views.watch(),
+        head: log.watch(),
+        log,
+        engine,
+        views,
+        stopping: watch::Sender::new(false),
+    };
+    Ok((Arc::new(shop), runner))
 }
 
 impl RunningServer {
@@ -93,6 +123,8 @@ impl RunningServer {
             tracing::warn!("requests did not end in time and were cut off");
             serving.abort();
         }
+        self.shop.engine.drain().await;
+        self.runner.stop().await;
         tracing::info!("stopped");
     }
 }

@@ -171,7 +171,7 @@ impl RowCache {
     }
 
     /// The rows held of one table, in key order.
-    pub(crate) fn held<R: Row>(&self) -> Vec<R> {
+    pub fn held<R: Row>(&self) -> Vec<R> {
         let table = self.tables.iter().find(|(id, _)| *id == TypeId::of::<R>());
         let table = table.and_then(|(_, table)| table.as_any().downcast_ref::<CachedTable<R>>());
         table.map_or_else(Vec::new, |table| table.slots.values().filter_map(|slot| slot.row.clone()).collect())

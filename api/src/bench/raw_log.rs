@@ -56,10 +56,7 @@ fn write(mut connection: Connection, mut requests: mpsc::Receiver<oneshot::Sende
             }
         }
         transaction.commit()?;
-        for done in waiting.drain(..) {
-            // A caller that has gone away is not told.
-            let _ = done.send(());
-        }
+        waiting.drain(..).for_each(|done| drop(done.send(())));
     }
     Ok(())
 }

@@ -1,21 +1,30 @@
 //! One operation from its text to its answer: parsed, measured, run, and told how fresh it is.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use async_graphql::{
     Request, Response, ServerError,
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    value,
 };
+use event_schemas::Position;
 use futures::{StreamExt, stream::BoxStream};
 use uuid::Uuid;
 
 use crate::{
     access::Caller,
+    graphql::loader::Loaders,
     http::{Incoming, Refused, coded},
     limits,
     metrics::OperationKind,
     shop::Shop,
 };
+
+/// How long a request waits for the views to reach the position that it asks for.
+const MIN_POSITION_WAIT: Duration = Duration::from_secs(5);
 
 /// What resolvers know about a request besides its content.
 #[derive(Debug, Clone)]
@@ -29,7 +38,9 @@ pub(crate) struct RequestContext {
     /// The caller's promise that two requests are the same one.
     pub(crate) idempotency_key: Option<String>,
     /// The smallest position that the answer must reflect.
-    pub(crate) min_position: Option<u64>,
+    pub(crate) min_position: Option<Position>,
+    /// The last position that the request itself wrote.
+    pub(crate) written: Arc<AtomicU64>,
 }
 
 /// An operation that is well formed and within the limits.
@@ -68,17 +79,33 @@ impl Prepared {
     }
 
     /// Runs a query or a mutation.
+    ///
+    /// # Errors
+    /// [`Refused`] when the views do not reach the position that the request asks for.
     pub(crate) async fn execute(self, shop: &Arc<Shop>) -> Result<Response, Refused> {
-        let context = self.context;
-        let response = shop.schema.execute(self.request).await;
-        Ok(finished(response, &context))
+        self.wait(shop).await?;
+        let request = self.request.data(Loaders::new(shop)).data(shop.clone());
+        let response = shop.schema.execute(request).await;
+        Ok(finished(shop, response, &self.context))
     }
 
     /// Runs any operation: a subscription answers until it ends, the others once.
+    ///
+    /// # Errors
+    /// As [`Prepared::execute`].
     pub(crate) async fn stream(self, shop: &Arc<Shop>) -> Result<BoxStream<'static, Response>, Refused> {
-        let context = self.context;
-        let answers = shop.schema.execute_stream(self.request);
-        Ok(answers.map(move |response| finished(response, &context)).boxed())
+        self.wait(shop).await?;
+        let request = self.request.data(Loaders::new(shop)).data(shop.clone());
+        let (shop, context) = (shop.clone(), self.context);
+        Ok(shop.schema.execute_stream(request).map(move |response| finished(&shop, response, &context)).boxed())
+    }
+
+    async fn wait(&self, shop: &Shop) -> Result<(), Refused> {
+        let Some(position) = self.context.min_position else { return Ok(()) };
+        shop.views
+            .wait_for(position, MIN_POSITION_WAIT)
+            .await
+            .map_err(|not_yet| Refused::document(vec![coded(ServerError::new(not_yet.to_string(), None), "NOT_YET_VISIBLE")]))
     }
 }
 
@@ -99,15 +126,13 @@ fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<
     })
 }
 
-/// Gives every error a code, and logs faults with what they are found by.
-fn finished(mut response: Response, context: &RequestContext) -> Response {
+/// Gives every error a code, and tells how fresh the answer is.
+fn finished(shop: &Shop, mut response: Response, context: &RequestContext) -> Response {
     for error in std::mem::take(&mut response.errors) {
-        let error = match error.path.is_empty() {
-            true => coded(error, "GRAPHQL_VALIDATION_FAILED"),
-            false => coded(error, "BAD_USER_INPUT"),
-        };
-        response.errors.push(error);
+        let code = if error.path.is_empty() { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
+        response.errors.push(coded(error, code));
     }
-    let _ = context;
-    response
+    let (applied, lag) = shop.freshness();
+    tracing::trace!(correlation_id = %context.correlation_id, applied, "finished");
+    response.extension("daybook", value!({ "position": applied, "lagMs": lag }))
 }

@@ -1,22 +1,62 @@
 //! The GraphQL schema: what clients see, one noun per file.
 
+mod address;
+mod as_of;
+mod cart;
+mod cart_mutations;
+mod catalog_query;
+mod category;
+mod changed;
+mod command;
 mod execute;
+mod global_id;
+mod history;
+mod loader;
+mod log;
 mod me;
+mod money;
+mod order;
+mod order_parts;
+mod order_query;
+mod order_status;
+mod page;
+mod payment;
+mod problem;
+mod product;
+mod read_input;
+mod scalar;
+mod stock;
+mod user_error;
+mod user_error_code;
+mod variant;
 
-use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, Schema as GraphQlSchema};
+use async_graphql::{EmptySubscription, MergedObject, Schema as GraphQlSchema};
 
 pub(crate) use execute::{Prepared, RequestContext};
 
 /// The schema with its roots.
-pub(crate) type Schema = GraphQlSchema<Query, EmptyMutation, EmptySubscription>;
+pub(crate) type Schema = GraphQlSchema<Query, Mutation, EmptySubscription>;
 
 /// What can be asked.
 #[derive(Default, MergedObject)]
-pub(crate) struct Query(me::MeQuery);
+pub(crate) struct Query(
+    me::MeQuery,
+    catalog_query::CatalogQuery,
+    category::CategoryQuery,
+    cart::CartQuery,
+    order_query::OrderQuery,
+    payment::PaymentQuery,
+    stock::StockQuery,
+    log::LogQuery,
+);
+
+/// What can be done.
+#[derive(Default, MergedObject)]
+pub(crate) struct Mutation(cart_mutations::CartMutation);
 
 /// The schema, ready to run.
 pub(crate) fn schema() -> Schema {
-    GraphQlSchema::build(Query::default(), EmptyMutation, EmptySubscription).limit_recursive_depth(64).finish()
+    GraphQlSchema::build(Query::default(), Mutation::default(), EmptySubscription).limit_recursive_depth(64).finish()
 }
 
 /// The schema in the schema definition language.

@@ -1,5 +1,7 @@
 //! What a client sends: a GraphQL request in JSON or in the query string, and the headers that go with it.
 
+use std::sync::Arc;
+
 use async_graphql::Variables;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
@@ -115,5 +117,6 @@ pub(crate) fn context(caller: Caller, headers: &HeaderMap, correlation_id: Uuid)
         Some(Ok(key)) if !key.trim().is_empty() && key.len() <= 200 => Some(key.trim().to_owned()),
         Some(_) => return Err(bad("the header Idempotency-Key must be 1 to 200 ASCII characters")),
     };
-    Ok(RequestContext { caller, correlation_id, trace_id: tracing_ids::trace_id(headers), idempotency_key, min_position })
+    let (trace_id, written) = (tracing_ids::trace_id(headers), Arc::default());
+    Ok(RequestContext { caller, correlation_id, trace_id, idempotency_key, min_position, written })
 }

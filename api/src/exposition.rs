@@ -1,0 +1,67 @@
+//! What Prometheus reads: the counts of requests, of the engine, and how far the views have come.
+
+use std::fmt::Write;
+
+use engine::Histogram;
+
+use crate::{
+    metrics::{gauge, header},
+    shop::Shop,
+};
+
+impl Shop {
+    /// Everything that Prometheus reads, in its text format.
+    pub(crate) fn exposition(&self) -> String {
+        let mut text = self.metrics.exposition();
+        let engine = self.engine.metrics();
+        let counters = [
+            ("accepted", "Commands that were carried out.", &engine.accepted),
+            ("refused", "Commands that a business rule refused.", &engine.refused),
+            ("repeated", "Commands that were recognised by their idempotency key.", &engine.repeated),
+            ("faulted", "Commands that failed because of storage.", &engine.faulted),
+            ("overloaded", "Commands turned away because too many were waiting.", &engine.overloaded),
+            ("events", "Events written.", &engine.events),
+            ("head_moved", "Appends that found the head moved by another node.", &engine.head_moved),
+            ("cache_misses", "Aggregates loaded from the log because they were not at hand.", &engine.cache_misses),
+        ];
+        for (name, help, counter) in counters {
+            let name = format!("daybook_engine_{name}_total");
+            header(&mut text, &name, "counter", help);
+            let _ = writeln!(text, "{name} {}", counter.get());
+        }
+        gauge(&mut text, "daybook_engine_cache_bytes", "Bytes of aggregate state at hand.", engine.cache_bytes.get());
+        gauge(&mut text, "daybook_engine_queue", "Commands that waited when the last batch was closed.", engine.queued.get());
+        histogram(&mut text, "daybook_engine_batch_events", "Events in one append.", &engine.batch_events);
+        histogram(&mut text, "daybook_engine_append_microseconds", "Time of one durable append.", &engine.append_micros);
+        gauge(&mut text, "daybook_log_head", "The last position of the log.", self.head());
+        self.projections(&mut text);
+        text
+    }
+
+    fn projections(&self, text: &mut String) {
+        let freshness = self.freshness.borrow();
+        header(text, "daybook_projection_position", "gauge", "The last event in what a projection serves.");
+        for projection in &freshness.projections {
+            let _ = writeln!(text, "daybook_projection_position{{name=\"{}\"}} {}", projection.name, projection.position);
+        }
+        header(text, "daybook_projection_lag", "gauge", "Events that a projection is behind the log.");
+        for projection in &freshness.projections {
+            let _ = writeln!(text, "daybook_projection_lag{{name=\"{}\"}} {}", projection.name, projection.lag);
+        }
+        header(text, "daybook_projection_state", "gauge", "1 for the state that a projection is in.");
+        for projection in &freshness.projections {
+            let state = projection.state.as_str();
+            let _ = writeln!(text, "daybook_projection_state{{name=\"{}\",state=\"{state}\"}} 1", projection.name);
+        }
+    }
+}
+
+fn histogram(text: &mut String, name: &str, help: &str, histogram: &Histogram) {
+    header(text, name, "histogram", help);
+    let (buckets, sum) = histogram.cumulative();
+    let count = buckets.last().map_or(0, |(_, count)| *count);
+    for (bound, below) in buckets {
+        let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {below}");
+    }
+    let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}");
+}

@@ -1,0 +1,234 @@
+//! Carts: what a shopper is about to buy.
+
+use std::sync::Arc;
+
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, Object, SimpleObject};
+use domain::pricing::{self, Item};
+use event_schemas::{CartId, Currency, PricingBasis, ProductId, Timestamp, VariantId};
+
+use crate::{
+    graphql::{
+        address::Address,
+        global_id::{self, Kind},
+        loader::{CartLinesOf, OrderById, ProductById, VariantById, load},
+        money::{Money, TaxedMoney},
+        order::Order,
+        problem,
+        product::Product,
+        scalar::{CurrencyCode, Long},
+        variant::Variant,
+    },
+    shop::Shop,
+};
+
+/// What became of a cart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "projections::CartState")]
+pub(crate) enum CartState {
+    /// It can be filled.
+    Open,
+    /// It became an order.
+    CheckedOut,
+    /// Nothing happened to it for too long.
+    Expired,
+}
+
+/// A shopping cart. Whoever knows its id may use it.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Cart {
+    /// Its id.
+    id: ID,
+    /// What became of it.
+    state: CartState,
+    /// The currency of all its prices.
+    currency: CurrencyCode,
+    /// How many units are in it.
+    quantity: Long,
+    /// E-mail for the confirmation.
+    email: Option<String>,
+    /// Where the parcel goes.
+    shipping_address: Option<Address>,
+    /// Where the bill goes, if elsewhere.
+    billing_address: Option<Address>,
+    /// The chosen shipping method's code.
+    shipping_method: Option<String>,
+    /// The coupon codes; what they take off shows on the order.
+    coupon_codes: Vec<String>,
+    /// When it was begun.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+    /// When it expires unless something happens to it.
+    expires_at: Timestamp,
+    #[graphql(skip)]
+    row: projections::Cart,
+}
+
+/// A way to get the parcel to the buyer.
+#[derive(SimpleObject)]
+pub(crate) struct ShippingMethod {
+    /// Its code, for `cartUpdate`.
+    code: String,
+    /// What the buyer reads.
+    name: String,
+    /// Its price for this cart, as shown to the shopper.
+    price: Money,
+}
+
+impl Cart {
+    /// A cart of the views.
+    pub(crate) fn new(row: projections::Cart) -> Self {
+        Self {
+            id: global_id::encode(Kind::Cart, row.cart_id),
+            state: row.state.into(),
+            currency: CurrencyCode(row.currency),
+            quantity: Long(row.units),
+            email: row.email.clone().map(|email| email.0),
+            shipping_address: row.shipping_address.as_ref().map(Address::from),
+            billing_address: row.billing_address.as_ref().map(Address::from),
+            shipping_method: row.shipping_method.clone(),
+            coupon_codes: row.coupon_codes.iter().map(ToString::to_string).collect(),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            expires_at: row.expires_at,
+            row,
+        }
+    }
+
+    /// Its lines with their tax where the parcel goes; without tax while that is not known.
+    async fn priced(&self, ctx: &Context<'_>) -> Result<Vec<CartLine>, Error> {
+        let shop = ctx.data::<Arc<Shop>>()?;
+        let rows = load(ctx, CartLinesOf(self.row.cart_id)).await?.unwrap_or_default();
+        let products = futures::future::try_join_all(rows.iter().map(|row| load(ctx, ProductById(row.product_id)))).await?;
+        let now = shop.engine.clock().now();
+        let rate = |product: &Option<projections::Product>| match (&self.row.country, product) {
+            (Some(country), Some(product)) => shop.config.tax_rate_ppm(country, &product.tax_category, now),
+            _ => 0,
+        };
+        let items: Vec<Item> = rows
+            .iter()
+            .zip(&products)
+            .map(|(row, product)| Item {
+                unit_price_minor: row.unit_price_minor,
+                quantity: row.quantity,
+                tax_rate_ppm: rate(product),
+            })
+            .collect();
+        let basis = PricingBasis { prices_include_tax: shop.config.prices_include_tax, rounding: shop.config.rounding };
+        let amounts = pricing::amounts(&items, &[], &basis).map_err(|error| problem::fault(&error))?;
+        let currency = self.row.currency;
+        Ok(rows.into_iter().zip(amounts).map(|(row, amounts)| CartLine::new(row, amounts, currency)).collect())
+    }
+}
+
+#[ComplexObject]
+impl Cart {
+    /// Its lines, in the order in which they were put in.
+    async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<CartLine>, Error> {
+        self.priced(ctx).await
+    }
+
+    /// What its lines come to, before coupons and shipping; without tax while the country is not known.
+    async fn subtotal(&self, ctx: &Context<'_>) -> Result<TaxedMoney, Error> {
+        let lines = self.priced(ctx).await?;
+        let sum = |part: fn(&pricing::Amounts) -> i64| {
+            pricing::sum(lines.iter().map(|line| part(&line.amounts))).map_err(|error| problem::fault(&error))
+        };
+        let (net, tax) = (sum(|amounts| amounts.net_minor)?, sum(|amounts| amounts.tax_minor)?);
+        Ok(TaxedMoney::new(net, tax, sum(|amounts| amounts.gross_minor)?, self.row.currency))
+    }
+
+    /// The ways to get this cart's parcel to where it goes; to anywhere while that is not known.
+    async fn shipping_methods(&self, ctx: &Context<'_>) -> Result<Vec<ShippingMethod>, Error> {
+        let rows = load(ctx, CartLinesOf(self.row.cart_id)).await?.unwrap_or_default();
+        let variants = futures::future::try_join_all(rows.iter().map(|row| load(ctx, VariantById(row.variant_id)))).await?;
+        let grams = rows.iter().zip(variants).fold(0_u64, |sum, (row, variant)| {
+            let each = variant.map_or(0, |variant| u64::from(variant.weight_grams));
+            sum.saturating_add(each.saturating_mul(row.quantity.into()))
+        });
+        let goods = event_schemas::Money::new(self.row.subtotal_minor, self.row.currency);
+        let methods = ctx.data::<Arc<Shop>>()?.config.shipping_methods.iter();
+        let serving = methods.filter(|method| self.row.country.as_ref().is_none_or(|country| method.serves(country)));
+        let priced = serving.filter_map(|method| {
+            let price = Money(method.price(goods, grams)?);
+            Some(ShippingMethod { code: method.code.clone(), name: method.name.clone(), price })
+        });
+        Ok(priced.collect())
+    }
+
+    /// The order that it became.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
+        match self.row.order_id {
+            Some(order) => Ok(load(ctx, OrderById(order)).await?.map(Order::new)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A line of a cart.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct CartLine {
+    /// The SKU: a cart has one line per SKU.
+    sku: String,
+    /// Product and variant name when it was put in.
+    title: String,
+    /// How many units.
+    quantity: Long,
+    /// The price of one unit when it was put in.
+    unit_price: Money,
+    /// What the line comes to, before coupons; without tax while the country is not known.
+    total: TaxedMoney,
+    #[graphql(skip)]
+    amounts: pricing::Amounts,
+    #[graphql(skip)]
+    product_id: ProductId,
+    #[graphql(skip)]
+    variant_id: VariantId,
+}
+
+impl CartLine {
+    fn new(row: projections::CartLine, amounts: pricing::Amounts, currency: Currency) -> Self {
+        Self {
+            sku: row.sku.to_string(),
+            title: row.title,
+            quantity: Long(row.quantity.into()),
+            unit_price: Money::new(row.unit_price_minor, currency),
+            total: TaxedMoney::new(amounts.net_minor, amounts.tax_minor, amounts.gross_minor, currency),
+            amounts,
+            product_id: row.product_id,
+            variant_id: row.variant_id,
+        }
+    }
+}
+
+#[ComplexObject]
+impl CartLine {
+    /// The product; null when shoppers no longer see it.
+    async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>, Error> {
+        Product::visible(ctx, load(ctx, ProductById(self.product_id)).await?)
+    }
+
+    /// The variant; null when it is gone.
+    async fn variant(&self, ctx: &Context<'_>) -> Result<Option<Variant>, Error> {
+        Ok(load(ctx, VariantById(self.variant_id)).await?.map(|row| Variant::new(row, None)))
+    }
+}
+
+/// A cart of the views, as they are now.
+pub(crate) async fn find(ctx: &Context<'_>, id: CartId) -> Result<Option<Cart>, Error> {
+    let views = &ctx.data::<Arc<Shop>>()?.views;
+    Ok(views.read(move |reader| reader.cart(id)).await.map_err(problem::view)?.map(Cart::new))
+}
+
+#[derive(Default)]
+pub(crate) struct CartQuery;
+
+#[Object]
+impl CartQuery {
+    /// A cart, for whoever knows its id.
+    async fn cart(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Cart>, Error> {
+        find(ctx, global_id::decode(Kind::Cart, &id).ok_or_else(|| problem::bad_id("id"))?).await
+    }
+}

@@ -1,0 +1,205 @@
+//! A mutation's way through the engine: input to decision, idempotency, and answers by kind.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use async_graphql::{Context, Error, InputType, Value};
+use domain::{Decision, StoreConfig};
+use engine::{CommandError, Outcome};
+use event_schemas::{Idempotency, Metadata, Position, Timestamp};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    graphql::{RequestContext, problem, scalar::Long, user_error::UserError, user_error_code::UserErrorCode},
+    shop::Shop,
+};
+
+/// How long a mutation waits for the views to show what it did.
+const READ_BACK: Duration = Duration::from_secs(2);
+
+/// The input of a mutation.
+pub(crate) trait MutationInput: InputType {
+    /// The caller's promise that two mutations are the same one.
+    fn idempotency_key(&self) -> Option<&str>;
+}
+
+/// Declares a mutation's input with its idempotency key.
+macro_rules! input {
+    ($(#[$meta:meta])* $name:ident { $($body:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, async_graphql::InputObject)]
+        pub(crate) struct $name {
+            $($body)*
+            /// Sent again with the same input, this key gets the first answer again and changes nothing. The header
+            /// `Idempotency-Key` says the same.
+            pub(crate) idempotency_key: Option<String>,
+        }
+
+        impl $crate::graphql::command::MutationInput for $name {
+            fn idempotency_key(&self) -> Option<&str> {
+                self.idempotency_key.as_deref()
+            }
+        }
+    };
+}
+pub(crate) use input;
+
+/// Declares what a mutation answers: the changed things, the position, and the rules that forbade it.
+macro_rules! payload {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(async_graphql::SimpleObject)]
+        pub(crate) struct $name {
+            $(
+                $(#[$field_meta])*
+                pub(crate) $field: Option<$type>,
+            )+
+            /// The position of the log that this answer reflects: what was written, or where the log ended if nothing was.
+            pub(crate) position: $crate::graphql::scalar::Long,
+            /// The business rules that forbid it; empty when it was done.
+            pub(crate) user_errors: Vec<$crate::graphql::user_error::UserError>,
+        }
+
+        impl From<$crate::graphql::command::Refused> for $name {
+            fn from(refused: $crate::graphql::command::Refused) -> Self {
+                Self { $($field: None,)+ position: refused.position, user_errors: refused.user_errors }
+            }
+        }
+    };
+}
+pub(crate) use payload;
+
+/// A mutation that was not carried out because of a business rule.
+pub(crate) struct Refused {
+    pub(crate) position: Long,
+    pub(crate) user_errors: Vec<UserError>,
+}
+
+/// What a decision gets from outside.
+pub(crate) struct Outside<'s> {
+    pub(crate) now: Timestamp,
+    pub(crate) config: &'s Arc<StoreConfig>,
+    shop: &'s Shop,
+}
+
+impl Outside<'_> {
+    /// A new id.
+    pub(crate) fn new_id(&self) -> Uuid {
+        self.shop.engine.ids().next()
+    }
+}
+
+/// Carries out a mutation: `Ok(Ok)` when it is durable, `Ok(Err)` when a rule forbids it.
+///
+/// # Errors
+/// Overload and faults.
+pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
+    ctx: &Context<'_>,
+    operation: &'static str,
+    input: I,
+    decision: impl FnOnce(I, &Outside<'_>) -> Result<D, UserError>,
+) -> Result<Result<Outcome, Refused>, Error> {
+    let (shop, request) = (ctx.data::<Arc<Shop>>()?, ctx.data::<Arc<RequestContext>>()?);
+    let idempotency = idempotency(request, operation, &input);
+    let outside = Outside { now: shop.engine.clock().now(), config: &shop.config, shop };
+    let decision = match decision(input, &outside) {
+        Ok(decision) => decision,
+        Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
+    };
+    let metadata = Metadata {
+        actor: request.caller.actor(),
+        command_id: outside.new_id(),
+        correlation_id: Some(request.correlation_id),
+        causation_id: None,
+        trace_id: request.trace_id.clone(),
+        idempotency,
+    };
+    match shop.engine.submit(decision, metadata).await {
+        Ok(outcome) => {
+            request.written.fetch_max(outcome.position, std::sync::atomic::Ordering::Relaxed);
+            Ok(Ok(outcome))
+        }
+        Err(CommandError::Refused(refusal)) => Ok(Err(refused(shop, UserError::of(&refusal)))),
+        Err(error @ CommandError::IdempotencyKeyReused) => {
+            Ok(Err(refused(shop, vec![UserError::new(UserErrorCode::IdempotencyKeyReused, error.to_string())])))
+        }
+        Err(CommandError::Overloaded { retry_after }) => Err(problem::overloaded(retry_after)),
+        Err(CommandError::Fault(fault)) => Err(problem::fault(&format!("{operation} ({}): {fault}", request.correlation_id))),
+    }
+}
+
+fn refused(shop: &Shop, user_errors: Vec<UserError>) -> Refused {
+    Refused { position: Long::of(shop.head()), user_errors }
+}
+
+/// Waits until the views show a position. A view that takes too long is no failure of the mutation, which is durable: its
+/// payload then lacks the changed thing, and the caller can ask again with the position.
+pub(crate) async fn read_back(ctx: &Context<'_>, position: Position) -> bool {
+    match ctx.data::<Arc<Shop>>() {
+        Ok(shop) => shop.views.wait_for(position, READ_BACK).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// The scope of the key (actor, operation, key) and the fingerprint of the input without it.
+fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationInput) -> Option<Idempotency> {
+    let key = input.idempotency_key().or(request.idempotency_key.as_deref())?;
+    let mut content = input.to_value();
+    if let Value::Object(fields) = &mut content {
+        fields.shift_remove("idempotencyKey");
+    }
+    let mut text = String::new();
+    canonical(&content, &mut text);
+    let fingerprint = Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Some(Idempotency { scope: format!("{}|{operation}|{key}", request.caller.actor()), fingerprint })
+}
+
+/// JSON with sorted names and without nulls, so that the same input always reads the same.
+fn canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().filter(|(_, value)| **value != Value::Null).collect();
+            fields.sort_by_key(|(name, _)| name.as_str());
+            text.push('{');
+            for (name, value) in fields {
+                let _ = write!(text, "{name}:");
+                canonical(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::List(items) => {
+            text.push('[');
+            for item in items {
+                canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        other => {
+            let _ = write!(text, "{other}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_graphql::value;
+
+    #[test]
+    fn the_order_of_names_and_absent_fields_do_not_change_what_an_input_says() {
+        let text = |value: Value| {
+            let mut text = String::new();
+            canonical(&value, &mut text);
+            text
+        };
+        assert_eq!(text(value!({ "b": [1, "x"], "a": null })), text(value!({ "b": [1, "x"] })));
+        assert_eq!(text(value!({ "b": 1, "a": 2 })), text(value!({ "a": 2, "b": 1 })));
+        assert_ne!(text(value!({ "a": "1" })), text(value!({ "a": 1 })));
+        assert_ne!(text(value!({ "a": "x\",b:\"y" })), text(value!({ "a": "x", "b": "y" })));
+    }
+}

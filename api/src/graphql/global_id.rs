@@ -1,0 +1,85 @@
+//! Ids of the API: opaque, and one of each kind, so that an order's id never finds a payment.
+
+use std::str::FromStr;
+
+use async_graphql::ID;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// What an id is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A product.
+    Product,
+    /// A variant of a product.
+    Variant,
+    /// A category.
+    Category,
+    /// A cart.
+    Cart,
+    /// An order.
+    Order,
+    /// A shipment of an order.
+    Fulfilment,
+    /// A payment.
+    Payment,
+    /// The stock of a SKU at a location.
+    Stock,
+    /// A promotion.
+    Promotion,
+    /// A review.
+    Review,
+}
+
+const KINDS: [(Kind, &str); 10] = [
+    (Kind::Product, "product"),
+    (Kind::Variant, "variant"),
+    (Kind::Category, "category"),
+    (Kind::Cart, "cart"),
+    (Kind::Order, "order"),
+    (Kind::Fulfilment, "fulfilment"),
+    (Kind::Payment, "payment"),
+    (Kind::Stock, "stock"),
+    (Kind::Promotion, "promotion"),
+    (Kind::Review, "review"),
+];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// The id of a thing.
+pub(crate) fn encode(kind: Kind, id: impl std::fmt::Display) -> ID {
+    ID(URL_SAFE_NO_PAD.encode(format!("{}:{id}", kind.name())))
+}
+
+/// What an id is of, and its own id within that kind.
+pub(crate) fn parts(id: &ID) -> Option<(Kind, String)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id.as_str()).ok()?).ok()?;
+    let (name, own) = text.split_once(':')?;
+    let (kind, _) = KINDS.iter().find(|(_, known)| *known == name)?;
+    Some((*kind, own.to_owned()))
+}
+
+/// The thing's own id, if this is an id of that kind.
+pub(crate) fn decode<T: FromStr>(kind: Kind, id: &ID) -> Option<T> {
+    parts(id).filter(|(found, _)| *found == kind).and_then(|(_, own)| own.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event_schemas::{OrderId, PaymentId};
+
+    #[test]
+    fn an_id_finds_only_things_of_its_kind() {
+        let order = OrderId("0197a3f0-7c1e-7000-8000-000000000001".parse().unwrap());
+        let id = encode(Kind::Order, order);
+        assert_eq!(decode::<OrderId>(Kind::Order, &id), Some(order));
+        assert_eq!(decode::<PaymentId>(Kind::Payment, &id), None);
+        for malformed in ["", "order", "b3JkZXI6", "b3JkZXI6MQ", "%%%", &order.to_string()] {
+            assert_eq!(decode::<OrderId>(Kind::Order, &ID(malformed.to_owned())), None, "{malformed}");
+        }
+    }
+}

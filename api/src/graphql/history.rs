@@ -1,0 +1,120 @@
+//! What happened to one thing: the events of its stream, as the log holds them.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Error, Json, SimpleObject};
+use event_schemas::{Position, Recorded, Sequence, StreamId, Timestamp};
+use event_store::ReadError;
+
+use crate::{
+    graphql::{
+        page::{self, List, Paging, Place},
+        problem,
+        scalar::Long,
+    },
+    shop::Shop,
+};
+
+/// Events read at once while a whole stream is read.
+const CHUNK: usize = 1_000;
+
+/// Something that happened, as the log holds it.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct HistoryEntry {
+    /// Its place in the log.
+    pub(crate) position: Long,
+    /// The stream that it belongs to, such as `order/0197…`.
+    pub(crate) stream: String,
+    /// Its place in the stream, from 1.
+    sequence: Long,
+    /// What happened, such as `OrderPlaced`.
+    #[graphql(name = "type")]
+    event_type: String,
+    /// The version of the shape of `change`.
+    version: u32,
+    /// Who did it: `shopper`, `merchant:ana`, `process:orders`.
+    actor: Option<String>,
+    /// The request that it goes back to.
+    correlation_id: Option<String>,
+    /// The event that caused it, when a process answered one.
+    causation_id: Option<String>,
+    /// When the log wrote it.
+    recorded_at: Timestamp,
+    /// When it happened in the world.
+    occurred_at: Timestamp,
+    /// What changed, in the shape that the event's JSON Schema describes.
+    change: Json<serde_json::Value>,
+}
+
+impl From<Recorded> for HistoryEntry {
+    fn from(recorded: Recorded) -> Self {
+        let metadata = recorded.metadata().ok();
+        let metadata = metadata.as_ref();
+        Self {
+            position: Long::of(recorded.position),
+            stream: recorded.event.stream.to_string(),
+            sequence: Long::of(recorded.event.sequence),
+            actor: metadata.map(|metadata| metadata.actor.clone()),
+            correlation_id: metadata.and_then(|metadata| metadata.correlation_id).map(|id| id.to_string()),
+            causation_id: metadata.and_then(|metadata| metadata.causation_id).map(|id| id.to_string()),
+            version: recorded.event.event_version,
+            recorded_at: recorded.event.recorded_at,
+            occurred_at: recorded.event.occurred_at,
+            change: Json(serde_json::from_str(&recorded.event.payload).unwrap_or_default()),
+            event_type: recorded.event.event_type.into_owned(),
+        }
+    }
+}
+
+/// A page of a stream.
+///
+/// # Errors
+/// For a page that is not possible, and when the log cannot be read.
+pub(crate) async fn of(ctx: &Context<'_>, stream: StreamId, paging: Paging) -> Result<List<HistoryEntry>, Error> {
+    let (limit, from_end) = paging.limit()?;
+    let limit = limit as usize;
+    let (after, before) = (sequence(paging.after)?, sequence(paging.before)?);
+    let log = &ctx.data::<Arc<Shop>>()?.log;
+    let fault = |error: ReadError| problem::fault(&error);
+    let start = after.unwrap_or(0);
+    let (mut events, total) = if from_end || before.is_some() || page::wants_total(ctx) {
+        let whole = whole(log.as_ref(), &stream).await.map_err(fault)?;
+        let total = whole.len() as u64;
+        let within = |event: &Recorded| event.event.sequence > start && before.is_none_or(|before| event.event.sequence < before);
+        (whole.into_iter().filter(within).collect(), Some(total))
+    } else {
+        (log.read_stream(&stream, start, limit + 1).await.map_err(fault)?, None)
+    };
+    let more = events.len() > limit;
+    if from_end {
+        events.drain(..events.len().saturating_sub(limit));
+    } else {
+        events.truncate(limit);
+    }
+    let (has_previous, has_next) = if from_end { (more, before.is_some()) } else { (start > 0, more) };
+    let items = events.into_iter().map(|event| (event.event.sequence.to_string(), HistoryEntry::from(event)));
+    Ok(page::connection(items, has_previous, has_next, total))
+}
+
+/// All events of a stream.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) async fn whole(log: &dyn event_store::Log, stream: &StreamId) -> Result<Vec<Recorded>, ReadError> {
+    let mut events: Vec<Recorded> = Vec::new();
+    loop {
+        let after: Sequence = events.last().map_or(0, |event| event.event.sequence);
+        let chunk = log.read_stream(stream, after, CHUNK).await?;
+        let is_last = chunk.len() < CHUNK;
+        events.extend(chunk);
+        if is_last {
+            return Ok(events);
+        }
+    }
+}
+
+/// The number in a cursor of a list that is in the log's own order.
+pub(crate) fn sequence(cursor: Option<String>) -> Result<Option<Position>, Error> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    Place::read(&cursor)?.0.parse().map(Some).map_err(|_| page::bad_cursor())
+}

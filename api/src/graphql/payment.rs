@@ -1,0 +1,251 @@
+//! Payments: what is held, taken and given back.
+
+use std::sync::Arc;
+
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, SimpleObject};
+use event_schemas::{PaymentId, StreamId, Timestamp};
+use projections::PaymentFilter;
+
+use crate::{
+    access::{Permission, sees},
+    graphql::{
+        as_of::{self, AsOf},
+        global_id::{self, Kind},
+        history::{self, HistoryEntry},
+        loader::{OrderById, RefundsOf, load},
+        money::Money,
+        order::Order,
+        page::{self, List, Paging},
+        problem,
+    },
+    shop::Shop,
+};
+
+/// How far a payment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "projections::PaymentStatus")]
+pub(crate) enum PaymentStatus {
+    /// Opened; the buyer has not confirmed.
+    Opened,
+    /// The gateway is being asked.
+    Processing,
+    /// The buyer has to do something at their bank: see `actionUrl`.
+    ActionRequired,
+    /// The money is held.
+    Authorised,
+    /// A part of the money was taken.
+    PartiallyCaptured,
+    /// All of the money was taken.
+    Captured,
+    /// A part of what was taken went back.
+    PartiallyRefunded,
+    /// All that was taken went back.
+    Refunded,
+    /// The gateway declined; the buyer may try again.
+    Declined,
+    /// Held money was let go.
+    Voided,
+    /// It can no longer be made.
+    Expired,
+    /// The buyer's bank took the money back for now.
+    Disputed,
+}
+
+/// How far a refund has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "projections::RefundStatus")]
+pub(crate) enum RefundStatus {
+    /// The gateway is being asked.
+    Requested,
+    /// The money went back.
+    Refunded,
+    /// The gateway would not.
+    Failed,
+}
+
+/// Money on its way back to the buyer.
+#[derive(SimpleObject)]
+pub(crate) struct Refund {
+    /// How far it has come.
+    status: RefundStatus,
+    /// How much.
+    amount: Money,
+    /// Why, or why the gateway would not.
+    reason: Option<String>,
+    /// When it was asked for, or made.
+    requested_at: Timestamp,
+    /// When it was made or failed.
+    ended_at: Option<Timestamp>,
+}
+
+impl From<projections::Refund> for Refund {
+    fn from(row: projections::Refund) -> Self {
+        Self {
+            status: row.status.into(),
+            amount: Money::new(row.amount_minor, row.currency),
+            reason: row.reason,
+            requested_at: row.requested_at,
+            ended_at: row.ended_at,
+        }
+    }
+}
+
+/// Why the gateway declined.
+#[derive(SimpleObject)]
+pub(crate) struct Decline {
+    /// The gateway's code, such as `insufficient_funds`.
+    code: String,
+    /// The gateway's words.
+    message: Option<String>,
+}
+
+/// A payment for an order. At every moment: authorised ≥ captured ≥ refunded.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Payment {
+    /// Its id.
+    id: ID,
+    /// How far it has come.
+    status: PaymentStatus,
+    /// The gateway that moves the money, such as `sandbox`.
+    gateway: String,
+    /// The method within the gateway, if known.
+    method: Option<String>,
+    /// What is due.
+    amount: Money,
+    /// What the gateway held or holds.
+    authorised: Money,
+    /// What was taken.
+    captured: Money,
+    /// What went back.
+    refunded: Money,
+    /// What is in dispute.
+    disputed: Money,
+    /// Where the buyer goes next, while an action is required.
+    action_url: Option<String>,
+    /// Why the gateway declined, if it last did.
+    decline: Option<Decline>,
+    /// When it was opened.
+    opened_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+    #[graphql(skip)]
+    row: projections::Payment,
+    /// Its refunds, when it is shown as it was.
+    #[graphql(skip)]
+    past_refunds: Option<Vec<projections::Refund>>,
+}
+
+impl Payment {
+    /// A payment of the views.
+    pub(crate) fn new(row: projections::Payment) -> Self {
+        let money = |minor| Money::new(minor, row.currency);
+        Self {
+            id: global_id::encode(Kind::Payment, row.payment_id),
+            status: row.status.into(),
+            gateway: row.gateway.clone(),
+            method: row.method.clone(),
+            amount: money(row.amount_minor),
+            authorised: money(row.authorised_minor),
+            captured: money(row.captured_minor),
+            refunded: money(row.refunded_minor),
+            disputed: money(row.disputed_minor),
+            action_url: row.action_url.clone(),
+            decline: row.decline_code.clone().map(|code| Decline { code, message: row.decline_message.clone() }),
+            opened_at: row.opened_at,
+            updated_at: row.updated_at,
+            row,
+            past_refunds: None,
+        }
+    }
+
+    /// A payment as it was, with its refunds then.
+    pub(crate) fn past(row: projections::Payment, refunds: Vec<projections::Refund>) -> Self {
+        Self { past_refunds: Some(refunds), ..Self::new(row) }
+    }
+}
+
+#[ComplexObject]
+impl Payment {
+    /// The order that it is for.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
+        Ok(load(ctx, OrderById(self.row.order_id)).await?.map(Order::new))
+    }
+
+    /// Its refunds, the oldest first.
+    async fn refunds(&self, ctx: &Context<'_>) -> Result<Vec<Refund>, Error> {
+        let refunds = match &self.past_refunds {
+            Some(refunds) => refunds.clone(),
+            None => load(ctx, RefundsOf(self.row.payment_id)).await?.unwrap_or_default(),
+        };
+        Ok(refunds.into_iter().map(Refund::from).collect())
+    }
+
+    /// What happened to it, the oldest first.
+    #[graphql(guard = "Permission::ViewPayments", visible = "sees::payments")]
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, from the start.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<List<HistoryEntry>, Error> {
+        let stream = StreamId::new("payment", self.row.payment_id);
+        history::of(ctx, stream, Paging { first, after, last, before }).await
+    }
+}
+
+/// Which payments to list; all that is absent does not restrict.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct PaymentFilterInput {
+    /// Only with this status.
+    status: Option<PaymentStatus>,
+    /// Only through this gateway.
+    gateway: Option<String>,
+    /// Only opened at or after.
+    from: Option<Timestamp>,
+    /// Only opened before.
+    to: Option<Timestamp>,
+}
+
+#[derive(Default)]
+pub(crate) struct PaymentQuery;
+
+#[Object]
+impl PaymentQuery {
+    /// A payment, for whoever knows its id; as it was at a moment, if asked.
+    async fn payment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "The moment: now unless given.")] as_of: Option<AsOf>,
+    ) -> Result<Option<Payment>, Error> {
+        let id: PaymentId = global_id::decode(Kind::Payment, &id).ok_or_else(|| problem::bad_id("id"))?;
+        if let Some(as_of) = as_of {
+            return as_of::payment(ctx, id, as_of).await;
+        }
+        let views = &ctx.data::<Arc<Shop>>()?.views;
+        Ok(views.read(move |reader| reader.payment(id)).await.map_err(problem::view)?.map(Payment::new))
+    }
+
+    /// Payments, the newest first.
+    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
+    #[graphql(guard = "Permission::ViewPayments", visible = "sees::payments")]
+    async fn payments(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which payments.")] filter: Option<PaymentFilterInput>,
+        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<List<Payment>, Error> {
+        let PaymentFilterInput { status, gateway, from, to } = filter.unwrap_or_default();
+        let filter = PaymentFilter { order_id: None, status: status.map(Into::into), gateway, from, to };
+        let page = Paging { first, after, last, before }.page(ctx)?;
+        let views = &ctx.data::<Arc<Shop>>()?.views;
+        let listed = views.read(move |reader| reader.payments(&filter, &page)).await.map_err(problem::view)?;
+        Ok(page::list(listed, Payment::new))
+    }
+}
