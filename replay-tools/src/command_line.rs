@@ -31,18 +31,33 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Check that the log is whole, unaltered, readable and keeps the shop's rules.
+    #[command(
+        after_help = "Examples:\n  daybook-replay verify --log sqlite:shop/events.db --json > head.json\n  daybook-replay verify --log sqlite:shop/events.db --from-head head.json"
+    )]
     Verify(VerifyArgs),
     /// Tell what happened in one stream: who, when, what and why.
+    #[command(after_help = "Example:\n  daybook-replay history order/0197f0c2-7d3e-7000-8000-000000000001")]
     History(HistoryArgs),
     /// Show one record in full, and check its digest.
+    #[command(after_help = "Example:\n  daybook-replay show 1200")]
     Show(ShowArgs),
     /// Show an aggregate as it is, or was.
+    #[command(
+        after_help = "Examples:\n  daybook-replay state stock/TEA-100@main --at 1200\n  daybook-replay state stock/TEA-100@main --at 2026-01-31T18:00:00+01:00"
+    )]
     State(StateArgs),
     /// Show what changed in an aggregate between two moments.
+    #[command(
+        after_help = "Example:\n  daybook-replay diff stock/TEA-100@main --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z"
+    )]
     Diff(DiffArgs),
     /// Write events to a file, with a manifest of what must be in it.
+    #[command(
+        after_help = "Examples:\n  daybook-replay export --out shop.jsonl\n  daybook-replay export --out orders.jsonl --streams order,payment --from 1000 --to 2000"
+    )]
     Export(ExportArgs),
     /// Make a log of an export again, exactly as it was.
+    #[command(after_help = "Example:\n  daybook-replay import shop.jsonl --log sqlite:copy.db")]
     Import(ImportArgs),
 }
 

@@ -44,7 +44,7 @@ pub struct VerifyArgs {
     #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION")]
     to: Option<Position>,
     /// What an earlier `verify --json` or an export's manifest said: the log must still begin with exactly that.
-    #[arg(long, env = "DAYBOOK_FROM_HEAD", value_name = "FILE", conflicts_with = "from")]
+    #[arg(long, env = "DAYBOOK_FROM_HEAD", value_name = "FILE", conflicts_with_all = ["from", "to"])]
     from_head: Option<PathBuf>,
 }
 
@@ -124,8 +124,8 @@ impl std::fmt::Display for Verification {
 
 /// Verifies the events from `from` (at least 1) up to `to`, or to the head.
 ///
-/// Rules that need the past (folds, stock, payments, promotions, claims, and that the log begins with a head that is
-/// `known`) are checked when `from` is 1.
+/// Rules that need the past (folds, stock, payments, promotions, claims) are checked when `from` is 1. So is whether the log
+/// still begins with what is `known` of it, as far as `to`.
 ///
 /// # Errors
 /// If the log cannot be read at all. What cannot be read of it once it has begun is a finding.
@@ -143,7 +143,8 @@ pub async fn verify(
     }
     let schemas = Arc::new(Schemas::compile()?);
     let mut progress = Progress::new("verifying", (to + 1).saturating_sub(from));
-    let mut run = Run::new(Arc::clone(&log), from, known);
+    let mut run = Run::new(Arc::clone(&log), from);
+    run.expect(known, head);
     // While one page is checked record by record, the next is read, and the one before is held against the past.
     let mut pages = Box::pin(read(log, from - 1, to).map(|step| check_page(step, &schemas)).buffered(3));
     while let Some(page) = pages.next().await {
@@ -185,7 +186,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(log: Arc<dyn Log>, from: Position, known: Option<Head>) -> Self {
+    fn new(log: Arc<dyn Log>, from: Position) -> Self {
         Self {
             log,
             from,
@@ -194,12 +195,19 @@ impl Run {
             findings: Vec::new(),
             unknown: BTreeMap::new(),
             tree: Tree::default(),
-            known,
+            known: None,
             continuity: Continuity::from(from),
             business: Business::default(),
             folds: Folds::new(),
             stopped: false,
         }
+    }
+
+    fn expect(&mut self, known: Option<Head>, head: Position) {
+        if let Some(Head { to, .. }) = known.as_ref().filter(|known| known.to > head) {
+            self.found(head + 1, Rule::Head, format!("the log had {to} events, and ends before this one now"));
+        }
+        self.known = known.filter(|_| self.from == 1);
     }
 
     async fn take_in(&mut self, step: Step<Checked>) {
@@ -257,9 +265,6 @@ impl Run {
     }
 
     fn conclude(mut self, to: Position, progress: &Progress) -> Verification {
-        if let Some(Head { to: known, .. }) = self.known.take_if(|known| known.to > to && self.from == 1) {
-            self.found(to + 1, Rule::Head, format!("the log had {known} events, and ends before this one now"));
-        }
         self.findings.sort_by_key(|finding| (finding.position, finding.rule));
         let ok = self.findings.is_empty();
         Verification {
