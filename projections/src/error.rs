@@ -23,6 +23,9 @@ pub enum ViewError {
     /// The file or database holds something else.
     #[error("{0} does not hold views of Daybook")]
     NotViews(String),
+    /// Another process follows the log into these views.
+    #[error("{0} is in use: another process keeps these views up to date")]
+    InUse(String),
     /// A newer version of Daybook wrote the views.
     #[error(
         "{name} has view format {found}, and this version of Daybook knows up to {known}; rebuild the views or use the newer version"

@@ -55,18 +55,30 @@ impl Views {
     /// # Errors
     /// If the file cannot be opened, is something else, or was written by a newer version.
     pub fn open(url: &str) -> Result<Self, ViewError> {
-        let path = url.strip_prefix("sqlite:").ok_or_else(|| {
-            ViewError::Unavailable(format!("`{url}` is not an address of views that this version knows (sqlite:PATH)"))
-        })?;
-        drop(open_writer(Path::new(path))?);
-        Ok(Self {
+        let path = path_of(url)?;
+        drop(open_writer(path)?);
+        Ok(Self::over(path))
+    }
+
+    /// Opens views that are there, for reading only: nothing is made, and a server may be keeping them up to date.
+    ///
+    /// # Errors
+    /// If they are absent or cannot be read, are something else, or were written by a newer version.
+    pub fn open_existing(url: &str) -> Result<Self, ViewError> {
+        let path = path_of(url)?;
+        drop(open_reader(path)?);
+        Ok(Self::over(path))
+    }
+
+    fn over(path: &Path) -> Self {
+        Self {
             shared: Arc::new(Shared {
                 path: path.into(),
                 idle: Mutex::default(),
                 turns: Arc::new(Semaphore::new(READERS)),
                 freshness: watch::Sender::default(),
             }),
-        })
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -144,6 +156,11 @@ impl Views {
             _ => Err(NotYet { wanted: position, applied: self.applied() }),
         }
     }
+}
+
+fn path_of(url: &str) -> Result<&Path, ViewError> {
+    let unknown = || ViewError::Unavailable(format!("`{url}` is not an address of views that this version knows (sqlite:PATH)"));
+    url.strip_prefix("sqlite:").map(Path::new).ok_or_else(unknown)
 }
 
 /// A consistent snapshot of all views. Every read of every view is a method here; see the file of each view.

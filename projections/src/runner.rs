@@ -78,7 +78,7 @@ impl Runner {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ViewError> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ViewError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| ViewError::Unavailable(error.to_string()))
 }
 

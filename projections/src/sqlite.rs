@@ -4,7 +4,12 @@
 //! whole transactions, newest first, and a checkpoint commits with its rows, so what is left is an earlier consistent
 //! state, and the runner reads the rest from the log again. The log itself is what has to be durable.
 
-use std::{borrow::Cow, path::Path, time::Duration};
+use std::{
+    borrow::Cow,
+    fs::{File, TryLockError},
+    path::Path,
+    time::Duration,
+};
 
 use rusqlite::{
     Connection, OpenFlags, Statement,
@@ -54,6 +59,20 @@ pub(crate) fn value(stored: ValueRef<'_>) -> Value<'_> {
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(number) => Value::Text(Cow::Owned(number.to_string())),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Value::Text(String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// Takes the right to write the views, until the file is dropped. It is a file beside the views, because closing any
+/// other handle of a SQLite file would end SQLite's own locks.
+pub(crate) fn lock(path: &Path) -> Result<File, ViewError> {
+    let beside = path.with_extension("db.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&beside);
+    let unavailable = |error: std::io::Error| ViewError::Unavailable(format!("{}: {error}", beside.display()));
+    let file = file.map_err(unavailable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ViewError::InUse(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
     }
 }
 

@@ -1,6 +1,11 @@
 //! The one writer of the views: the generations that follow the log, and the transaction of a batch.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
 
 use event_schemas::{Position, Timestamp};
 use rusqlite::Connection;
@@ -26,6 +31,8 @@ struct Follower {
     followed: bool,
     cache: RowCache,
     statements: Vec<Statements>,
+    /// The time spent on it.
+    spent: Duration,
 }
 
 /// What a batch did to a follower.
@@ -40,18 +47,21 @@ pub(crate) struct Writer {
     connection: Connection,
     followers: Vec<Follower>,
     log_id: Uuid,
+    /// Held as long as this writer lives: two writers would undo each other's work.
+    _lock: File,
 }
 
 impl Writer {
     /// Opens the views for the projections of this code, checks every checkpoint against the log, and makes what is
     /// missing: empty tables for a new projection, a new generation for one whose version has changed.
     pub fn open(views: &Views, log_id: Uuid, head: Position, projections: &[&'static Projection]) -> Result<Self, ViewError> {
+        let lock = sqlite::lock(views.path())?;
         let connection = sqlite::open_writer(views.path())?;
         let stored = checkpoint::load(&connection)?;
         for checkpoint in &stored {
             checkpoint.check(log_id, head)?;
         }
-        let mut writer = Self { connection, followers: Vec::new(), log_id };
+        let mut writer = Self { connection, followers: Vec::new(), log_id, _lock: lock };
         for projection in projections {
             let own = stored.iter().filter(|checkpoint| checkpoint.projection == projection.name).cloned();
             writer.transaction(|writer| writer.adopt(projection, own.collect(), head))?;
@@ -126,8 +136,30 @@ impl Writer {
         }
         let generation = own().map(|follower| follower.checkpoint.generation).max().unwrap_or(0) + 1;
         let follower = self.transaction(|writer| writer.create(projection, generation, false))?;
+        // An empty generation that serves for want of a better one need not be filled as well.
+        let empty = |follower: &&mut Follower| follower.projection.name == name && follower.checkpoint.position == 0;
+        self.followers.iter_mut().filter(empty).for_each(|follower| follower.followed = false);
         self.followers.push(follower);
         Ok(())
+    }
+
+    /// The time spent on what each projection serves.
+    pub fn spent(&self) -> BTreeMap<&'static str, Duration> {
+        let serving = self.followers.iter().filter(|follower| follower.checkpoint.serving);
+        serving.map(|follower| (follower.projection.name, follower.spent)).collect()
+    }
+
+    /// How many rows each projection serves, over all its tables.
+    pub fn count_rows(&self) -> Result<BTreeMap<&'static str, u64>, ViewError> {
+        let mut found = BTreeMap::new();
+        for projection in self.followers.iter().map(|follower| follower.projection) {
+            for table in projection.tables {
+                let count = format!("SELECT count(*) FROM {}", table.name);
+                let rows: i64 = self.connection.query_row(&count, [], |row| row.get(0))?;
+                *found.entry(projection.name).or_default() += u64::try_from(rows).unwrap_or(0);
+            }
+        }
+        Ok(found)
     }
 
     /// The positions from which someone wants to read on, the nearest to the head first.
@@ -161,7 +193,7 @@ impl Writer {
             !follower.checkpoint.serving && follower.checkpoint.halted.is_none() && follower.checkpoint.position >= head
         };
         while let Some(index) = self.followers.iter().position(ready) {
-            let projection = self.followers[index].projection;
+            let (started, projection) = (Instant::now(), self.followers[index].projection);
             let old = self.followers.iter().position(|f| f.projection.name == projection.name && f.checkpoint.serving);
             self.transaction(|writer| {
                 let new = &writer.followers[index];
@@ -173,6 +205,7 @@ impl Writer {
                 Checkpoint { serving: true, ..new.checkpoint.clone() }.save(&writer.connection)
             })?;
             self.followers[index].checkpoint.serving = true;
+            self.followers[index].spent += started.elapsed();
             if let Some(old) = old {
                 self.followers.remove(old);
             }
@@ -215,7 +248,7 @@ impl Writer {
 impl Follower {
     fn new(projection: &'static Projection, checkpoint: Checkpoint, followed: bool) -> Self {
         let statements = projection.tables.iter().map(|table| Statements::new(table, checkpoint.generation)).collect();
-        Self { projection, checkpoint, followed, cache: RowCache::default(), statements }
+        Self { projection, checkpoint, followed, cache: RowCache::default(), statements, spent: Duration::ZERO }
     }
 
     fn is_going(&self) -> bool {
@@ -224,6 +257,7 @@ impl Follower {
 
     /// Folds a batch, up to the first event that cannot be folded; that one halts it.
     fn apply(&mut self, connection: &Connection, index: usize, batch: &Batch) -> Result<Step, ViewError> {
+        let started = Instant::now();
         connection.prepare_cached("SAVEPOINT fold")?.execute([])?;
         let mut events = batch.events.as_slice();
         let mut halted = batch.unreadable.as_ref().map(|(position, reason)| halt(*position, reason));
@@ -244,6 +278,7 @@ impl Follower {
         checkpoint.advance(position, seen_at, halted.clone());
         checkpoint.save(connection)?;
         connection.prepare_cached("RELEASE fold")?.execute([])?;
+        self.spent += started.elapsed();
         Ok(Step { follower: index, position, seen_at, halted })
     }
 
