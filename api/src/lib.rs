@@ -4,6 +4,7 @@ pub mod access;
 mod bench;
 pub mod cli;
 pub mod data_folder;
+mod demo;
 mod exposition;
 pub mod graphql;
 mod http;

@@ -40,10 +40,9 @@ impl Decision for RecordPayment {
         let amount = Money::new(arrived, payment.amount.currency);
         let received = OrderPaymentReceived { payment_id: self.payment_id, amount };
         let mut changes = order_changes(world, order_id, OrderCommand::ReceivePayment(received))?;
-        let covered = order.facts.received_minor.saturating_add(arrived) >= order.facts.due_minor;
         if order.facts.is_closed() {
             let kept = arrived.min(payment.refundable_minor());
-            let again = if order.facts.cancelled || !covered || kept < arrived {
+            let again = if order.facts.cancelled || !is_covered(world, order) {
                 None
             } else {
                 reinstate(world, order_id, order, self.now)
@@ -53,7 +52,7 @@ impl Decision for RecordPayment {
                 None if kept > 0 => changes.extend(self.give_back(world, Money::new(kept, amount.currency))?),
                 None => {}
             }
-        } else if covered && !order.facts.is_paid() {
+        } else if order.facts.is_covered_with(arrived) && !order.facts.is_paid() {
             for (sku, location) in order.stocks() {
                 let stock = StockId { sku: sku.clone(), location: location.clone() };
                 changes.extend(stock_changes(world, &stock, StockCommand::Commit { order_id })?);
@@ -69,6 +68,12 @@ impl RecordPayment {
         let command = PaymentCommand::RequestRefund { refund_id: self.refund_id, amount: Some(amount), reason };
         payment_changes(world, self.payment_id, command)
     }
+}
+
+/// Whether what was taken for an order, and is not going back, covers what is due.
+fn is_covered(world: &World<'_>, order: &PlacedOrder) -> bool {
+    let payments = order.payments().into_iter().filter_map(|id| world.get::<Payment>(id).opened().ok());
+    payments.fold(0_i64, |sum, payment| sum.saturating_add(payment.refundable_minor())) >= order.facts.due_minor
 }
 
 /// Sets aside again what an expired order held, at the locations that it was to come from; `None` unless all can be had.

@@ -71,6 +71,19 @@ uuid_id! {
     AdjustmentId: "adjustment id";
 }
 
+impl OrderId {
+    /// The number that people use for the order, such as `7K3Q-9ZPX-20AB`: 60 bits of a hash of the id in Crockford's base 32.
+    ///
+    /// A hash, because whoever knows the id of a guest's order may see it, and numbers are printed on parcels.
+    pub fn number(&self) -> String {
+        const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let hash = Uuid::new_v5(&self.0, b"order number").as_u128();
+        let digit = |place: u32| char::from(DIGITS[(hash >> (5 * place) & 31) as usize]);
+        let group = |first: u32| (first..first + 4).map(digit).collect::<String>();
+        format!("{}-{}-{}", group(0), group(4), group(8))
+    }
+}
+
 macro_rules! text_id {
     ($($(#[$meta:meta])* $name:ident: $kind:literal, $rule:literal, $valid:expr;)+) => {$(
         $(#[$meta])*
@@ -183,6 +196,13 @@ mod tests {
         let id: StockId = "TEA-100@main".parse().unwrap();
         assert_eq!(id.to_string(), "TEA-100@main");
         assert!("TEA-100".parse::<StockId>().is_err());
+    }
+
+    #[test]
+    fn an_order_number_follows_from_the_id_and_does_not_give_it_away() {
+        let id = OrderId(Uuid::from_u128(7));
+        assert_eq!((id.number().len(), id.number()), (14, OrderId(Uuid::from_u128(7)).number()));
+        assert_ne!(id.number(), OrderId(Uuid::from_u128(8)).number());
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub struct OrderFacts {
     pub received_minor: i64,
     /// What went back.
     pub refunded_minor: i64,
+    /// Whether all that is due was there at some moment; a later refund does not undo it.
+    pub paid: bool,
     /// Whether it was called off.
     pub cancelled: bool,
     /// Whether it was not paid in time, and was not reinstated since.
@@ -146,9 +148,11 @@ impl OrderFacts {
         match event {
             OrderEvent::OrderPlaced(placed) => {
                 self.due_minor = placed.totals.gross_minor;
+                self.paid = self.is_covered_with(0);
                 placed.lines.iter().for_each(|line| add(&mut self.ordered, &line.sku, line.quantity));
             }
             OrderEvent::OrderPaymentReceived(received) => {
+                self.paid |= self.is_covered_with(received.amount.minor);
                 self.received_minor = self.received_minor.saturating_add(received.amount.minor);
             }
             OrderEvent::OrderRefunded(refunded) => {
@@ -198,7 +202,12 @@ impl OrderFacts {
 
     /// Whether all that is due came in. An order that costs nothing is paid as it is placed.
     pub fn is_paid(&self) -> bool {
-        self.received_minor >= self.due_minor
+        self.paid
+    }
+
+    /// Whether all that is due is there once more money arrives, less what went back.
+    pub fn is_covered_with(&self, more_minor: i64) -> bool {
+        self.received_minor.saturating_sub(self.refunded_minor).saturating_add(more_minor) >= self.due_minor
     }
 
     /// Whether the order was called off or ran out of time.
@@ -392,6 +401,15 @@ mod tests {
             order.evolve(&event);
             assert_eq!(order.payment_status(), status, "after {}", event.event_type());
         }
+    }
+
+    #[test]
+    fn money_that_went_back_does_not_count_as_paid() {
+        let mut order = placed();
+        [received(500), refunded(500), received(400)].iter().for_each(|event| order.evolve(event));
+        assert_eq!(order.status(), OrderStatus::Pending);
+        [received(500), refunded(900)].iter().for_each(|event| order.evolve(event));
+        assert_eq!(order.status(), OrderStatus::Paid, "a refund after it was paid does not undo that");
     }
 
     #[test]

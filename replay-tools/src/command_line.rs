@@ -1,5 +1,7 @@
 //! The command line: the verbs, and how their reports are printed.
 
+use std::io::Write as _;
+
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -100,23 +102,14 @@ impl CommandLine {
     /// Runs the verb and prints its report. Gives whether all is well.
     pub async fn run(self) -> bool {
         let json = self.json;
-        match self.report().await {
-            Ok(report) => {
-                if json {
-                    println!("{}", report.json)
-                } else {
-                    print!("{}", report.text)
-                }
-                report.ok
-            }
-            Err(failure) => {
-                eprintln!("daybook-replay: {failure}");
-                if json {
-                    println!("{}", json!({ "ok": false, "error": failure.to_string() }));
-                }
-                false
-            }
-        }
+        let report = self.report().await.unwrap_or_else(|failure| {
+            eprintln!("daybook-replay: {failure}");
+            let json = json!({ "ok": false, "error": failure.to_string() });
+            Report { ok: false, text: String::new(), json }
+        });
+        let text = if json { format!("{}\n", report.json) } else { report.text };
+        let printed = std::io::stdout().write_all(text.as_bytes());
+        report.ok && printed.is_ok()
     }
 }
 

@@ -26,8 +26,8 @@ impl HistoryArgs {
         for record in &records {
             text.push_str(&tell(record));
         }
-        let (from, to) = (records.first().map(|first| first.position), records.last().map(|last| last.position));
-        text.push_str(&format!("{}: {} events\n", self.stream, records.len()));
+        let (from, to) = (records.first().map_or(0, |first| first.position), records.last().map_or(0, |last| last.position));
+        text.push_str(&format!("{}: positions {from} to {to}, {} events\n", self.stream, records.len()));
         let entries: Vec<_> = records.iter().map(entry).collect();
         let json = json!({
             "stream": self.stream.to_string(), "from": from, "to": to, "events": records.len(), "history": entries

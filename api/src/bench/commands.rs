@@ -108,7 +108,7 @@ async fn measure(
     submitters: usize,
     slice: Duration,
 ) -> Result<Row, BenchError> {
-    let (mut ours, mut raw) = (Measured::nothing(), Measured::nothing());
+    let (mut ours, mut raw) = (Measured::nothing()?, Measured::nothing()?);
     let name = if aggregates == Aggregates::Cold { "cold" } else { "hot" };
     let baseline = RawLog::open(&folder.join(format!("raw-{name}-{submitters}.db")), row_bytes)?;
     for _ in 0..TURNS {

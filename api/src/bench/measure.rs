@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{CreationError, Histogram};
 
 /// What a closed loop achieved.
 pub(super) struct Measured {
@@ -17,12 +17,14 @@ pub(super) struct Measured {
     pub count: u64,
     /// From the first request to the last answer.
     pub elapsed: Duration,
+    /// Microseconds from 1 to a minute, to three digits.
     latencies: Histogram<u64>,
 }
 
 impl Measured {
-    pub fn nothing() -> Self {
-        Self { count: 0, elapsed: Duration::ZERO, latencies: histogram() }
+    pub fn nothing() -> Result<Self, CreationError> {
+        let latencies = Histogram::new_with_bounds(1, 60_000_000, 3)?;
+        Ok(Self { count: 0, elapsed: Duration::ZERO, latencies })
     }
 
     pub fn per_second(&self) -> f64 {
@@ -43,12 +45,6 @@ impl Measured {
     }
 }
 
-/// Microseconds from 1 to a minute, to three digits.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3)
-        .unwrap_or_else(|_| Histogram::new_from(&Histogram::<u64>::new(3).expect("3 digits are valid"))) // 1..60,000,000 at 3 digits is a valid range
-}
-
 /// Runs `callers` loops for `duration`; each makes its requests one after the other with `request(caller, turn)`.
 ///
 /// # Errors
@@ -57,7 +53,7 @@ pub(super) async fn closed_loop<R, F, E>(callers: usize, duration: Duration, req
 where
     R: Fn(usize, u64) -> F + Clone + Send + 'static,
     F: Future<Output = Result<(), E>> + Send,
-    E: Send + 'static,
+    E: From<CreationError> + Send + 'static,
 {
     let stop = Arc::new(AtomicBool::new(false));
     let begun = Instant::now();
@@ -65,26 +61,23 @@ where
         .map(|caller| {
             let (request, stop) = (request.clone(), stop.clone());
             tokio::spawn(async move {
-                let mut latencies = histogram();
-                let mut turn = 0;
+                let mut measured = Measured::nothing()?;
                 while !stop.load(Ordering::Relaxed) {
                     let asked = Instant::now();
-                    request(caller, turn).await?;
-                    latencies.saturating_record(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
-                    turn += 1;
+                    request(caller, measured.count).await?;
+                    measured.latencies.saturating_record(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
+                    measured.count += 1;
                 }
-                Ok::<_, E>((turn, latencies))
+                Ok::<_, E>(measured)
             })
         })
         .collect();
     tokio::time::sleep(duration).await;
     stop.store(true, Ordering::Relaxed);
-    let mut measured = Measured::nothing();
+    let mut measured = Measured::nothing()?;
     for task in tasks {
-        let Ok(result) = task.await else { continue };
-        let (count, latencies) = result?;
-        measured.count += count;
-        let _ = measured.latencies.add(&latencies);
+        let Ok(caller) = task.await else { continue };
+        measured.add(&caller?);
     }
     measured.elapsed = begun.elapsed();
     Ok(measured)

@@ -59,6 +59,9 @@ pub enum BenchError {
     /// A command of the measurement failed.
     #[error("a command failed: {0}")]
     Command(String),
+    /// The latencies cannot be counted.
+    #[error(transparent)]
+    Latencies(#[from] hdrhistogram::CreationError),
     /// An id of the measurement is not valid.
     #[error(transparent)]
     Id(#[from] event_schemas::InvalidId),

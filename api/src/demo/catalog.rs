@@ -9,31 +9,81 @@ pub(super) const TREE: &[(&str, &[Leaf])] = &[
     (
         "Tea",
         &[
-            Leaf { name: "Green tea", kinds: &["Sencha", "Gyokuro", "Matcha", "Genmaicha", "Dragon Well", "Jasmine Pearls"], sizes: WEIGHTS, price: 690 },
-            Leaf { name: "Black tea", kinds: &["Assam", "Darjeeling", "Ceylon", "Keemun", "Earl Grey", "English Breakfast"], sizes: WEIGHTS, price: 590 },
-            Leaf { name: "Oolong", kinds: &["Tie Guan Yin", "Dong Ding", "Da Hong Pao", "Milk Oolong", "Oriental Beauty"], sizes: WEIGHTS, price: 990 },
-            Leaf { name: "Herbal infusions", kinds: &["Camomile", "Peppermint", "Rooibos", "Verbena", "Ginger Lemon", "Rose Hip"], sizes: WEIGHTS, price: 450 },
+            Leaf {
+                name: "Green tea",
+                kinds: &["Sencha", "Gyokuro", "Matcha", "Genmaicha", "Dragon Well", "Jasmine Pearls"],
+                sizes: WEIGHTS,
+                price: 690,
+            },
+            Leaf {
+                name: "Black tea",
+                kinds: &["Assam", "Darjeeling", "Ceylon", "Keemun", "Earl Grey", "English Breakfast"],
+                sizes: WEIGHTS,
+                price: 590,
+            },
+            Leaf {
+                name: "Oolong",
+                kinds: &["Tie Guan Yin", "Dong Ding", "Da Hong Pao", "Milk Oolong", "Oriental Beauty"],
+                sizes: WEIGHTS,
+                price: 990,
+            },
+            Leaf {
+                name: "Herbal infusions",
+                kinds: &["Camomile", "Peppermint", "Rooibos", "Verbena", "Ginger Lemon", "Rose Hip"],
+                sizes: WEIGHTS,
+                price: 450,
+            },
         ],
     ),
     (
         "Coffee",
         &[
-            Leaf { name: "Whole beans", kinds: &["Yirgacheffe", "Huehuetenango", "Sidamo", "Mandheling", "Huila"], sizes: BAGS, price: 1090 },
-            Leaf { name: "Ground coffee", kinds: &["Filter Blend", "Espresso Blend", "Decaf Blend", "Moka Blend"], sizes: BAGS, price: 990 },
+            Leaf {
+                name: "Whole beans",
+                kinds: &["Yirgacheffe", "Huehuetenango", "Sidamo", "Mandheling", "Huila"],
+                sizes: BAGS,
+                price: 1090,
+            },
+            Leaf {
+                name: "Ground coffee",
+                kinds: &["Filter Blend", "Espresso Blend", "Decaf Blend", "Moka Blend"],
+                sizes: BAGS,
+                price: 990,
+            },
         ],
     ),
     (
         "Teaware",
         &[
-            Leaf { name: "Teapots", kinds: &["Porcelain Pot", "Cast Iron Pot", "Glass Pot", "Kyusu", "Gaiwan"], sizes: VOLUMES, price: 2990 },
-            Leaf { name: "Cups", kinds: &["Tea Bowl", "Mug", "Latte Cup", "Espresso Cup", "Tumbler"], sizes: COLOURS, price: 1290 },
-            Leaf { name: "Tools", kinds: &["Infuser", "Tea Whisk", "Scoop", "Strainer", "Thermometer"], sizes: COLOURS, price: 890 },
+            Leaf {
+                name: "Teapots",
+                kinds: &["Porcelain Pot", "Cast Iron Pot", "Glass Pot", "Kyusu", "Gaiwan"],
+                sizes: VOLUMES,
+                price: 2990,
+            },
+            Leaf {
+                name: "Cups",
+                kinds: &["Tea Bowl", "Mug", "Latte Cup", "Espresso Cup", "Tumbler"],
+                sizes: COLOURS,
+                price: 1290,
+            },
+            Leaf {
+                name: "Tools",
+                kinds: &["Infuser", "Tea Whisk", "Scoop", "Strainer", "Thermometer"],
+                sizes: COLOURS,
+                price: 890,
+            },
         ],
     ),
     (
         "Table",
         &[
-            Leaf { name: "Sweets", kinds: &["Shortbread", "Almond Biscuits", "Candied Ginger", "Nougat", "Dark Chocolate"], sizes: WEIGHTS, price: 490 },
+            Leaf {
+                name: "Sweets",
+                kinds: &["Shortbread", "Almond Biscuits", "Candied Ginger", "Nougat", "Dark Chocolate"],
+                sizes: WEIGHTS,
+                price: 490,
+            },
             Leaf { name: "Linen", kinds: &["Napkin", "Runner", "Tea Towel", "Table Cloth"], sizes: COLOURS, price: 1590 },
         ],
     ),

@@ -15,7 +15,7 @@ mod reconciliation;
 mod rows;
 mod writer;
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Instant};
 
 use clap::Subcommand;
 use engine::{CommandError, Engine};
@@ -93,9 +93,10 @@ pub async fn import(
     engine: &Engine,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Reconciliation, ImportError> {
+    let begun = Instant::now();
     let source = match source {
         ImportSource::OnlineRetail { file } => online_retail::read(file)?,
         ImportSource::Olist { dir } => olist::read(dir)?,
     };
-    writer::write(source, engine, tell).await
+    writer::write(source, engine, begun, tell).await
 }

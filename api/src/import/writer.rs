@@ -40,16 +40,16 @@ pub struct Progress {
 type Answered = (Box<Document>, Result<Outcome, CommandError>);
 type Answer = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
-/// Brings a source in. Documents that an earlier run brought in are recognised and add nothing.
+/// Brings in a source whose reading began at `begun`. Documents that an earlier run brought in are recognised and add nothing.
 ///
 /// # Errors
 /// When the source cannot be read on or the engine fails; what was written until then stays, and another run goes on.
 pub(crate) async fn write(
     source: Source,
     engine: &Engine,
+    begun: Instant,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Reconciliation, ImportError> {
-    let begun = Instant::now();
     let mut writer = Writer {
         reconciliation: Reconciliation::of(&source),
         engine: engine.clone(),
@@ -59,7 +59,7 @@ pub(crate) async fn write(
         settled: 0,
         rows_done: 0,
     };
-    let mut told = begun;
+    let mut told = Instant::now();
     for piece in source.pieces {
         match piece? {
             Piece::Unrepresented(rows) => writer.reject(rows),

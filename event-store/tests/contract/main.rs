@@ -9,6 +9,7 @@ mod disk;
 mod facts;
 mod file;
 mod notes;
+mod power;
 mod reads;
 
 /// Makes a test of each function for each adapter. A function takes a fresh log.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use event_schemas::{
-    ChargeKind, ClaimEvent, CommerceEvent, Currency, Money, OrderEvent, OrderId, OrderPlaced, PaymentEvent, PromotionEvent,
-    StockEvent,
+    AdjustmentEvent, ChargeKind, ClaimEvent, CommerceEvent, CreditNoteIssued, Currency, Money, OrderEvent, OrderId, OrderPlaced,
+    PaymentEvent, PromotionEvent, StockEvent,
 };
 
 use super::Rule;
@@ -26,6 +26,7 @@ impl Business {
             CommerceEvent::Payment(event) => (Rule::Payment, self.payments.entry(key).or_default().take_in(event)),
             CommerceEvent::Promotion(event) => (Rule::Promotion, self.promotions.entry(key).or_default().take_in(event)),
             CommerceEvent::Order(OrderEvent::OrderPlaced(order)) => (Rule::Totals, totals(order)),
+            CommerceEvent::Adjustment(AdjustmentEvent::CreditNoteIssued(note)) => (Rule::Totals, credit(note)),
             CommerceEvent::Claim(event) => (Rule::Claim, self.claim(key, event)),
             _ => return None,
         };
@@ -221,5 +222,14 @@ fn totals(order: &OrderPlaced) -> Result<(), String> {
     match sums.iter().find(|(_, sum, total)| *sum != i128::from(*total)) {
         Some((what, sum, total)) => Err(format!("order {} has {what} {total}, and its parts sum to {sum}", order.number)),
         None => Ok(()),
+    }
+}
+
+fn credit(note: &CreditNoteIssued) -> Result<(), String> {
+    let (sum, total) = (note.lines.iter().map(|line| i128::from(line.amount_minor)).sum::<i128>(), note.total.minor);
+    if sum == i128::from(total) {
+        Ok(())
+    } else {
+        Err(format!("credit note {} has {total}, and its lines sum to {sum}", note.number))
     }
 }

@@ -35,7 +35,7 @@ pub enum Rule {
     Oversell,
     /// Captured is never more than authorised, refunded never more than captured, in one currency.
     Payment,
-    /// The sums of an order are the sums of its lines and charges.
+    /// The sums of an order, or of a credit note, are the sums of its parts: so every entry of the journal balances.
     Totals,
     /// A promotion is used no more often than its limit.
     Promotion,

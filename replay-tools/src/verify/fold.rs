@@ -59,7 +59,10 @@ impl Folds {
 async fn past(log: &dyn Log, record: &Recorded, mut state: State) -> Result<State, ReadError> {
     let mut after = 0;
     while after + 1 < record.event.sequence {
-        let page = log.read_stream(&record.event.stream, after, PAGE).await?;
+        let page = match log.read_stream(&record.event.stream, after, PAGE).await {
+            Err(ReadError::Damaged { .. }) => break,
+            page => page?,
+        };
         let Some(last) = page.last() else { break };
         after = last.event.sequence;
         for earlier in page.iter().filter(|earlier| earlier.position < record.position) {

@@ -110,3 +110,10 @@ async fn an_order_that_gives_back_more_than_it_had_is_named() {
     pen.command("shopper", vec![(tea(), shop::reserved(1, 2)), (tea(), shop::released(1, 3))]);
     assert_eq!(found(&pen).await, [(3, Rule::Oversell)]);
 }
+
+#[tokio::test]
+async fn a_credit_note_whose_total_is_not_that_of_its_lines_is_named() {
+    let mut pen = Pen::new();
+    pen.command("merchant:ana", vec![shop::credit_note(1, 300), shop::credit_note(2, 299)]);
+    assert_eq!(found(&pen).await, [(2, Rule::Totals)]);
+}

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use event_schemas::{
-    AdjustmentReason, CommerceEvent, Currency, LocationId, Metadata, Money, OrderCharge, OrderId, OrderLine,
-    OrderPaymentReceived, OrderPlaced, OrderTotals, PaymentAuthorised, PaymentCaptured, PaymentEvent, PaymentId, PaymentOpened,
-    PaymentRefunded, PricingBasis, ProductId, Proposed, RefundId, ReleaseReason, ReservationCommitted, ReservationReleased,
-    RoundingLevel, SalesChannel, Sku, StockAdjusted, StockCounted, StockEvent, StockPolicySet, StockReceived, StockReserved,
-    StockShipped, StreamId, Timestamp, VariantId,
+    AdjustmentEvent, AdjustmentId, AdjustmentReason, CommerceEvent, CreditNoteIssued, CreditNoteLine, Currency, LocationId,
+    Metadata, Money, OrderCharge, OrderId, OrderLine, OrderPaymentReceived, OrderPlaced, OrderTotals, PaymentAuthorised,
+    PaymentCaptured, PaymentEvent, PaymentId, PaymentOpened, PaymentRefunded, PricingBasis, ProductId, Proposed, RefundId,
+    ReleaseReason, ReservationCommitted, ReservationReleased, RoundingLevel, SalesChannel, Sku, StockAdjusted, StockCounted,
+    StockEvent, StockPolicySet, StockReceived, StockReserved, StockShipped, StreamId, Timestamp, VariantId,
 };
 use event_store::{Log, OpenOptions, SqliteLog};
 use uuid::Uuid;
@@ -156,6 +156,20 @@ pub fn captured(amount: Money) -> CommerceEvent {
 pub fn refunded(amount: Money) -> CommerceEvent {
     let (refund_id, gateway_reference) = (RefundId(id(9)), "refund-1".to_owned());
     PaymentEvent::from(PaymentRefunded { refund_id, amount, gateway_reference }).into()
+}
+
+/// A credit note over one line of 3.00, and the total that it claims.
+pub fn credit_note(note: u128, total_minor: i64) -> (StreamId, CommerceEvent) {
+    let line = CreditNoteLine { sku: None, description: "goodwill".to_owned(), quantity: 0, amount_minor: 300 };
+    let issued = CreditNoteIssued {
+        adjustment_id: AdjustmentId(id(note)),
+        number: format!("C{note}"),
+        customer_id: None,
+        country: None,
+        lines: vec![line],
+        total: eur(total_minor),
+    };
+    (StreamId::new("adjustment", id(note)), AdjustmentEvent::from(issued).into())
 }
 
 /// Writes commands to a log, one second apart from 2026-01-01T00:00:01Z on.
