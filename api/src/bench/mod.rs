@@ -1,13 +1,17 @@
 //! `daybook bench`: how fast this machine is at what Daybook does, each figure against a baseline of the same run.
 
+mod bare_server;
+mod checkout;
+mod client;
 mod commands;
 mod measure;
 mod raw_log;
+mod read;
 mod table;
 
 use clap::{Args, Subcommand};
 
-use self::commands::CommandsArgs;
+use self::{checkout::CheckoutArgs, commands::CommandsArgs, read::ReadArgs};
 
 /// Flags of `daybook bench`.
 #[derive(Debug, Args)]
@@ -15,6 +19,8 @@ use self::commands::CommandsArgs;
 Examples:
   daybook bench commands                             decided, durable commands against a raw group commit
   daybook bench commands --submitters 64 --seconds 20 --json
+  daybook bench checkout --concurrency 32            whole purchases; needs `daybook serve --demo` in another terminal
+  daybook bench read                                 queries against a bare GraphQL server; needs a running server
 
 Figures depend on the machine and on what else it does; the ratio to the baseline of the same run depends on neither as much.")]
 pub struct BenchArgs {
@@ -26,6 +32,10 @@ pub struct BenchArgs {
 enum What {
     /// Commands through the engine, durable, without HTTP
     Commands(CommandsArgs),
+    /// Whole purchases over HTTP, against a running server
+    Checkout(CheckoutArgs),
+    /// Queries over HTTP, against a running server and a bare GraphQL server
+    Read(ReadArgs),
 }
 
 /// Runs a benchmark and prints its figures.
@@ -35,6 +45,8 @@ enum What {
 pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
     match args.what {
         What::Commands(args) => commands::run(args).await,
+        What::Checkout(args) => checkout::run(args).await,
+        What::Read(args) => read::run(args).await,
     }
 }
 
@@ -59,6 +71,15 @@ pub enum BenchError {
     /// A command of the measurement failed.
     #[error("a command failed: {0}")]
     Command(String),
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    /// A request or an answer is not what it should be.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The server answered with an error.
+    #[error("{0}")]
+    Answer(String),
     /// The latencies cannot be counted.
     #[error(transparent)]
     Latencies(#[from] hdrhistogram::CreationError),
