@@ -7,4 +7,5 @@ mod faults;
 mod faulty_log;
 mod framework;
 mod idempotency;
+mod processes;
 mod shop;

@@ -1,0 +1,223 @@
+//! What follows from a purchase: the gateway's answer, the order's state, deadlines, retries and dead letters.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use domain::{
+    CartLineChange, Checkout, ConfirmPayment, CreateCart, CreateProduct, DeadlineProcess, GatewayProcess, NewPrice, NewVariant,
+    Order, OrderProcess, Payment, Process, PublishProduct, QuantityChange, ReceiveStock, SetCartDetails, SetCartLines, Stock,
+    StoreConfig, stream_of,
+};
+use engine::{Clock as _, Engine, Gateway, Ids as _, Limits, ManualClock, Processes, SandboxGateway, SystemIds};
+use event_schemas::{
+    Address, CartId, CountryCode, Currency, Money, OrderId, PaymentId, Personal, ProductCreated, ProductId, Sku, Slug, StreamId,
+    Timestamp, VariantId,
+};
+use event_store::{Bookkeeping, Log, MemoryLog, Progress};
+
+use crate::shop::{by, tea};
+
+struct Shop {
+    log: Arc<MemoryLog>,
+    clock: Arc<ManualClock>,
+    engine: Engine,
+    processes: Option<Processes>,
+    config: Arc<StoreConfig>,
+}
+
+impl Shop {
+    /// A shop with ten units of tea at 4.50 EUR.
+    async fn open() -> Self {
+        let log = Arc::new(MemoryLog::new());
+        let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
+        let engine = Engine::start(log.clone(), clock.clone(), Arc::new(SystemIds), Limits::default()).await.unwrap();
+        let mut shop = Self { log, clock, engine, processes: None, config: Arc::new(StoreConfig::default()) };
+        shop.start_processes();
+        let price = NewPrice { price: Money::new(450, eur()), valid_from: None, valid_until: None };
+        let variant = NewVariant {
+            variant_id: VariantId(SystemIds.next()),
+            sku: tea().sku,
+            name: "100 g".to_owned(),
+            options: [].into(),
+            weight_grams: 110,
+            prices: vec![price],
+        };
+        let product_id = ProductId(SystemIds.next());
+        let product = ProductCreated {
+            product_id,
+            title: "Assam".to_owned(),
+            slug: Slug::new("assam").unwrap(),
+            description: String::new(),
+            category_ids: vec![],
+            attributes: [].into(),
+            tax_category: "standard".to_owned(),
+        };
+        shop.engine.submit(CreateProduct { product, variants: vec![variant] }, by("ana")).await.unwrap();
+        shop.engine.submit(PublishProduct { product_id }, by("ana")).await.unwrap();
+        shop.engine.submit(ReceiveStock { stock: tea(), quantity: 10, reference: None }, by("ana")).await.unwrap();
+        shop
+    }
+
+    fn start_processes(&mut self) {
+        let processes: Vec<Box<dyn Process>> = vec![Box::new(GatewayProcess), Box::new(OrderProcess), Box::new(DeadlineProcess)];
+        let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(SandboxGateway)];
+        self.processes = Some(Processes::start(self.log.clone(), self.engine.clone(), processes, &gateways));
+    }
+
+    /// An order for two units of tea, confirmed with a token.
+    async fn buy(&self, token: &str) -> (OrderId, PaymentId) {
+        let (cart_id, now, config) = (CartId(SystemIds.next()), self.clock.now(), self.config.clone());
+        let create = CreateCart { cart_id, currency: eur(), customer_id: None, now, config: config.clone() };
+        self.engine.submit(create, by("shopper")).await.unwrap();
+        let lines = vec![CartLineChange { sku: Sku::new("TEA").unwrap(), quantity: QuantityChange::Add(2) }];
+        self.engine.submit(SetCartLines { cart_id, lines, now, config: config.clone() }, by("shopper")).await.unwrap();
+        let details = SetCartDetails {
+            cart_id,
+            email: Some(Personal("ben@example.com".to_owned())),
+            shipping_address: Some(Personal(berlin())),
+            billing_address: None,
+            shipping_method: Some("standard".to_owned()),
+            coupon_codes: None,
+            now,
+            config: config.clone(),
+        };
+        self.engine.submit(details, by("shopper")).await.unwrap();
+        let (order_id, payment_id) = (OrderId(SystemIds.next()), PaymentId(SystemIds.next()));
+        let checkout = Checkout { cart_id, order_id, number: order_id.number(), payment_id, now, config };
+        self.engine.submit(checkout, by("shopper")).await.unwrap();
+        let confirm = ConfirmPayment { payment_id, token: token.to_owned(), capture: true, now };
+        self.engine.submit(confirm, by("shopper")).await.unwrap();
+        (order_id, payment_id)
+    }
+
+    async fn types(&self, stream: &StreamId) -> Vec<String> {
+        let events = self.log.read_stream(stream, 0, 100).await.unwrap();
+        events.into_iter().map(|recorded| recorded.event.event_type.into_owned()).collect()
+    }
+
+    /// Waits until the stream's last event is of this type.
+    async fn until(&self, stream: StreamId, event_type: &str) {
+        for _ in 0..500 {
+            if self.types(&stream).await.last().is_some_and(|last| last == event_type) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{stream} never came to {event_type}: {:?}", self.types(&stream).await);
+    }
+
+    /// Waits until every process has seen everything.
+    async fn settle(&self) {
+        loop {
+            let head = self.log.head().await.unwrap().position;
+            assert!(self.processes.as_ref().unwrap().wait_for(head, Duration::from_secs(20)).await);
+            if self.log.head().await.unwrap().position == head {
+                return;
+            }
+        }
+    }
+}
+
+fn eur() -> Currency {
+    Currency::new("EUR").unwrap()
+}
+
+fn berlin() -> Address {
+    Address {
+        name: "Ben Becker".to_owned(),
+        line1: "1 Gartenweg".to_owned(),
+        line2: None,
+        city: "Berlin".to_owned(),
+        postal_code: Some("10115".to_owned()),
+        region: None,
+        country: CountryCode::new("DE").unwrap(),
+        phone: None,
+    }
+}
+
+#[tokio::test]
+async fn a_confirmed_payment_is_captured_and_pays_the_order_whose_stock_is_committed() {
+    let shop = Shop::open().await;
+    let (order, payment) = shop.buy("sandbox_card").await;
+    shop.until(stream_of::<Order>(order), "OrderPaymentReceived").await;
+    shop.settle().await;
+    assert_eq!(shop.types(&stream_of::<Payment>(payment)).await.last().unwrap(), "PaymentCaptured");
+    assert_eq!(shop.types(&stream_of::<Stock>(tea())).await, ["StockReceived", "StockReserved", "ReservationCommitted"]);
+}
+
+#[tokio::test]
+async fn what_the_gateway_reports_twice_happens_once() {
+    let shop = Shop::open().await;
+    let (order, payment) = shop.buy("sandbox_twice").await;
+    shop.until(stream_of::<Order>(order), "OrderPaymentReceived").await;
+    shop.settle().await;
+    let types = shop.types(&stream_of::<Payment>(payment)).await;
+    assert_eq!(types.iter().filter(|kind| *kind == "PaymentCaptured").count(), 1, "{types:?}");
+}
+
+#[tokio::test]
+async fn an_order_whose_payment_was_declined_expires_and_gives_its_stock_back() {
+    let shop = Shop::open().await;
+    let (order, payment) = shop.buy("sandbox_decline").await;
+    shop.until(stream_of::<Payment>(payment), "PaymentDeclined").await;
+    shop.settle().await;
+    assert_eq!(shop.types(&stream_of::<Order>(order)).await, ["OrderPlaced"], "the buyer may try again");
+    shop.clock.advance(TimeDelta::minutes(16));
+    shop.until(stream_of::<Order>(order), "OrderExpired").await;
+    shop.until(stream_of::<Stock>(tea()), "ReservationReleased").await;
+    shop.until(stream_of::<Payment>(payment), "PaymentExpired").await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_answer_is_asked_again_later() {
+    let shop = Shop::open().await;
+    let (order, _) = shop.buy("sandbox_timeout").await;
+    shop.settle().await;
+    assert_eq!(shop.types(&stream_of::<Order>(order)).await, ["OrderPlaced"]);
+    for _ in 0..2 {
+        shop.clock.advance(TimeDelta::seconds(5));
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    shop.until(stream_of::<Order>(order), "OrderPaymentReceived").await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_answers_ends_as_a_dead_letter_that_can_be_taken_up_again() {
+    let shop = Shop::open().await;
+    shop.buy("sandbox_never").await;
+    shop.settle().await;
+    for _ in 0..200 {
+        if !shop.log.dead_letters().await.unwrap().is_empty() {
+            break;
+        }
+        // Far enough for the longest back-off, not as far as the order's own deadline.
+        shop.clock.advance(TimeDelta::seconds(80));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let letters = shop.log.dead_letters().await.unwrap();
+    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
+    assert!(letter.process == GatewayProcess.name() && letter.attempts > 3, "{letter:?}");
+    let processes = shop.processes.as_ref().unwrap();
+    assert!(processes.retry(&letter.process, &letter.key).await.unwrap());
+    assert!(!processes.retry(&letter.process, "no such letter").await.unwrap());
+    assert!(shop.log.dead_letters().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn processes_that_lost_their_place_do_everything_again_and_change_nothing() {
+    let mut shop = Shop::open().await;
+    let (order, _) = shop.buy("sandbox_card").await;
+    shop.until(stream_of::<Order>(order), "OrderPaymentReceived").await;
+    shop.settle().await;
+    shop.processes.take().unwrap().stop().await;
+    let before = shop.log.read(0, 1000).await.unwrap();
+    for name in [GatewayProcess.name(), OrderProcess.name(), DeadlineProcess.name()] {
+        let progress = Progress { process: name.to_owned(), checkpoint: Some(0), ..Progress::default() };
+        shop.log.save_progress(progress).await.unwrap();
+        assert_eq!(shop.log.checkpoint(name).await.unwrap(), 0);
+    }
+    shop.start_processes();
+    shop.settle().await;
+    assert!(shop.log.read(0, 1000).await.unwrap() == before);
+    assert!(shop.log.dead_letters().await.unwrap().is_empty());
+}
