@@ -161,10 +161,6 @@ impl OpenCart {
         self.lines.iter().find(|line| line.sku == *sku)
     }
 
-    fn total_minor(&self) -> Option<i64> {
-        self.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.unit_price.minor.checked_mul(line.quantity.into())?))
-    }
-
     fn put(&mut self, line: CartLineSet) {
         match self.lines.iter_mut().find(|old| old.sku == line.sku) {
             Some(old) => *old = line,
@@ -179,12 +175,11 @@ impl OpenCart {
         if line.unit_price.currency != self.currency {
             return Err(CartRefusal::CurrencyMismatch { cart: self.currency, price: line.unit_price.currency });
         }
-        let mut after = self.clone();
-        after.put(line.clone());
-        if after.lines.len() > MAX_CART_LINES {
+        let others = || self.lines.iter().filter(|other| other.sku != line.sku);
+        if others().count() >= MAX_CART_LINES {
             return Err(CartRefusal::TooManyLines);
         }
-        after.total_minor().map(|_| ()).ok_or(CartRefusal::TotalTooLarge)
+        subtotal_minor(others().chain([line])).map(|_| ())
     }
 
     fn set_details(&mut self, details: &CartDetailsSet) {
@@ -323,6 +318,10 @@ impl Cart {
 /// # Errors
 /// [`CartRefusal::TotalTooLarge`] when it does not fit.
 pub fn cart_subtotal(cart: &OpenCart) -> Result<Money, CartRefusal> {
-    let minor = cart.total_minor().ok_or(CartRefusal::TotalTooLarge)?;
-    Ok(Money::new(minor, cart.currency))
+    Ok(Money::new(subtotal_minor(&cart.lines)?, cart.currency))
+}
+
+fn subtotal_minor<'a>(lines: impl IntoIterator<Item = &'a CartLineSet>) -> Result<i64, CartRefusal> {
+    let add = |sum: i64, line: &CartLineSet| sum.checked_add(line.unit_price.minor.checked_mul(line.quantity.into())?);
+    lines.into_iter().try_fold(0, add).ok_or(CartRefusal::TotalTooLarge)
 }

@@ -414,8 +414,6 @@ impl Order {
 }
 
 fn as_placed(placed: &OrderPlaced) -> PlacedOrder {
-    let mut facts = OrderFacts::default();
-    facts.evolve(&OrderEvent::OrderPlaced(placed.clone()));
     let allocations = placed.lines.iter().flat_map(|line| {
         line.allocations.iter().map(|from| Allocation {
             sku: line.sku.clone(),
@@ -425,7 +423,7 @@ fn as_placed(placed: &OrderPlaced) -> PlacedOrder {
         })
     });
     PlacedOrder {
-        facts,
+        facts: OrderFacts::of(placed),
         currency: placed.currency,
         customer_id: placed.customer_id.clone(),
         pay_by: placed.pay_by,

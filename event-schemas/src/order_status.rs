@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{FulfilmentId, OrderEvent, PaymentEvent, Sku, SkuQuantity};
+use crate::{FulfilmentId, OrderEvent, OrderPlaced, PaymentEvent, Sku, SkuQuantity};
 
 /// Where an order stands, as people say it. Derived, never recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -143,14 +143,18 @@ fn sum(units: &BTreeMap<Sku, u32>) -> u64 {
 }
 
 impl OrderFacts {
+    /// The facts of an order that was just placed.
+    pub fn of(placed: &OrderPlaced) -> Self {
+        let mut facts = Self { due_minor: placed.totals.gross_minor, ..Self::default() };
+        facts.paid = facts.is_covered_with(0);
+        placed.lines.iter().for_each(|line| add(&mut facts.ordered, &line.sku, line.quantity));
+        facts
+    }
+
     /// Folds an event of the order. Total: history is never refused.
     pub fn evolve(&mut self, event: &OrderEvent) {
         match event {
-            OrderEvent::OrderPlaced(placed) => {
-                self.due_minor = placed.totals.gross_minor;
-                self.paid = self.is_covered_with(0);
-                placed.lines.iter().for_each(|line| add(&mut self.ordered, &line.sku, line.quantity));
-            }
+            OrderEvent::OrderPlaced(placed) => *self = Self::of(placed),
             OrderEvent::OrderPaymentReceived(received) => {
                 self.paid |= self.is_covered_with(received.amount.minor);
                 self.received_minor = self.received_minor.saturating_add(received.amount.minor);

@@ -205,3 +205,8 @@ fn a_checkout_of_nothing_known_is_refused_by_name() {
     let checkout = domain::Checkout { order_id, payment_id, ..shop.checkout(CartId(id(1))) };
     assert_eq!(shop.refusal(checkout).code(), "CART_NOT_FOUND");
 }
+
+#[test]
+fn the_codes_of_refusals_are_listed_once_each_in_order() {
+    assert!(Refusal::CODES.is_sorted_by(|one, next| one < next));
+}

@@ -129,11 +129,12 @@ impl Shop {
         self.decide(decision).unwrap_or_else(|refusal| panic!("refused: {refusal}"))
     }
 
-    /// The code of the rule that refuses a decision.
+    /// Why a decision is refused, which it must be.
     pub fn refusal(&mut self, decision: impl Decision) -> Refusal {
         let before = self.happened.len();
         let refusal = self.decide(decision).expect_err("this must be refused");
         assert_eq!(self.happened.len(), before, "a refusal changes nothing");
+        assert!(Refusal::CODES.contains(&refusal.code()), "{} is not listed", refusal.code());
         refusal
     }
 
