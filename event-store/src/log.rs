@@ -40,8 +40,8 @@ pub enum AppendError {
 /// Why the log could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// The store cannot be reached or read.
-    #[error("the log cannot be read: {0}")]
+    /// The store cannot be reached, or does not read or keep what it should.
+    #[error("the log is not available: {0}")]
     Unavailable(String),
     /// What is stored is not what an append left there.
     #[error("the log is damaged at position {position}: {reason}")]

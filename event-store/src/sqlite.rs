@@ -13,7 +13,12 @@ use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp}
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use self::{file::File, readers::Readers, rows::read_error, writer::Writer};
+use self::{
+    file::File,
+    readers::Readers,
+    rows::read_error,
+    writer::{Sync, Writer},
+};
 use crate::{AppendError, Bookkeeping, Head, Log, OpenError, Progress, ReadError, Snapshot, Task};
 
 /// How to open a log file.
@@ -46,14 +51,14 @@ impl SqliteLog {
     /// See [`OpenError`]. A file that is not a log, or a newer one, is left as it is.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self, OpenError> {
         let name = path.display().to_string();
-        let (file, connection, id) =
-            if options.read_only { File::open_read_only(path)? } else { File::open(path, !options.without_sync)? };
+        let sync = if options.without_sync { Sync::Never } else { Sync::Each };
+        let (file, connection, id) = if options.read_only { File::open_read_only(path)? } else { File::open(path, sync)? };
         let head = writer::head_of(&connection).map_err(|error| OpenError::Unavailable(name.clone(), error.to_string()))?;
         let watch = watch::Sender::new(head.position);
         let writer = if options.read_only {
             None
         } else {
-            let writer = Writer::start(connection, !options.without_sync, watch.clone());
+            let writer = Writer::start(connection, sync, watch.clone());
             Some(writer.map_err(|error| OpenError::Unavailable(name, error.to_string()))?)
         };
         Ok(Self { id, readers: Readers::new(file), writer, watch })

@@ -2,12 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, ffi};
 use uuid::Uuid;
 
+use super::writer::Sync;
 use crate::OpenError;
 
 /// Marks the file as a log of Daybook: the letters `DayB`.
@@ -86,7 +87,7 @@ pub(super) struct File {
 
 impl File {
     /// Opens the log to write it; makes it when there is none. Gives its writing connection and identity.
-    pub(super) fn open(path: &Path, synchronous: bool) -> Result<(Self, Connection, Uuid), OpenError> {
+    pub(super) fn open(path: &Path, sync: Sync) -> Result<(Self, Connection, Uuid), OpenError> {
         let file = Self { path: path.to_owned(), immutable: false };
         file.look_at_path()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -95,7 +96,7 @@ impl File {
             file.create(&mut connection).map_err(|error| file.refused(error))?;
         }
         let Some(id) = file.checked_id(&connection)? else { return Err(file.empty()) };
-        file.prepare_to_write(&connection, synchronous).map_err(|error| file.refused(error))?;
+        file.prepare_to_write(&connection, sync).map_err(|error| file.refused(error))?;
         Ok((file, connection, id))
     }
 
@@ -175,8 +176,10 @@ impl File {
 
     /// The log's identity, or nothing if the file is empty. Anything but a log of a known format is refused.
     fn checked_id(&self, connection: &Connection) -> Result<Option<Uuid>, OpenError> {
-        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let refused = |error| self.refused(error);
+        // One state of the file: another process may be making it.
+        let moment = connection.unchecked_transaction().map_err(refused)?;
+        let pragma = |name| moment.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let application = pragma("application_id").map_err(refused)?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(refused)?;
         if application == 0 && tables == 0 {
@@ -212,17 +215,18 @@ impl File {
         transaction.commit()
     }
 
-    fn prepare_to_write(&self, connection: &Connection, synchronous: bool) -> rusqlite::Result<()> {
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    fn prepare_to_write(&self, connection: &Connection, sync: Sync) -> rusqlite::Result<()> {
+        let mode = switch_to_wal(connection)?;
         if mode != "wal" {
             let code = ffi::Error::new(ffi::SQLITE_IOERR);
             return Err(rusqlite::Error::SqliteFailure(code, Some("there is no write-ahead log on this file system".to_owned())));
         }
-        // FULL syncs the write-ahead log at each commit; nothing less is durable before an append is answered.
-        connection.pragma_update(None, "synchronous", if synchronous { "FULL" } else { "OFF" })?;
+        connection.pragma_update(None, "synchronous", sync.level())?;
         // A checkpoint copies a page that was written many times into the file once, and holds up an append while it does:
         // every 32 MB keeps that to less than one append of a hundred, and spares the random pages of the stream index a third.
         connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        // A slow reader can hold checkpoints up; the space that this takes is given back afterwards.
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         connection.pragma_update(None, "cache_size", -32_768)?;
         connection.busy_timeout(BUSY)
     }
@@ -256,6 +260,19 @@ impl File {
                 self.unavailable(format!("it, or the files that SQLite keeps beside it, may not be opened or made ({error})"))
             }
             _ => self.unavailable(error.to_string()),
+        }
+    }
+}
+
+/// SQLite does not wait by itself when another process is just making or switching the same file.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let deadline = Instant::now() + BUSY_TO_OPEN;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            mode => return mode,
         }
     }
 }

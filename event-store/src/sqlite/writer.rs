@@ -29,6 +29,28 @@ enum Job {
     Settle(oneshot::Sender<Result<(), ReadError>>),
 }
 
+/// When a commit is on the disk, and not only with the operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sync {
+    /// Before it returns.
+    Each,
+    /// With the next one that is synced; until then a power cut takes it, but never something older.
+    Later,
+    /// When the operating system likes: see [`super::OpenOptions::without_sync`].
+    Never,
+}
+
+impl Sync {
+    /// SQLite's name for it, in the mode of a write-ahead log.
+    pub(super) fn level(self) -> &'static str {
+        match self {
+            Self::Each => "FULL",
+            Self::Later => "NORMAL",
+            Self::Never => "OFF",
+        }
+    }
+}
+
 /// The way to the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -38,11 +60,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `durable` says whether commits are synced, `head` is told of each new end of the log.
-    pub(super) fn start(connection: Connection, durable: bool, head: watch::Sender<Position>) -> std::io::Result<Self> {
+    /// Starts the thread. `sync` is how the connection is set, `head` is told of each new end of the log.
+    pub(super) fn start(connection: Connection, sync: Sync, head: watch::Sender<Position>) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let unsettled = Arc::new(AtomicBool::new(false));
-        let desk = Desk { connection, durable, head, unsettled: Arc::clone(&unsettled) };
+        let desk = Desk { connection, sync, head, unsettled: Arc::clone(&unsettled) };
         let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || desk.work(queue))?;
         Ok(Self { jobs, thread, unsettled })
     }
@@ -87,7 +109,7 @@ impl Writer {
 /// The thread's own: the connection and what it must remember between jobs.
 struct Desk {
     connection: Connection,
-    durable: bool,
+    sync: Sync,
     head: watch::Sender<Position>,
     /// Whether a commit failed in a way that a crash could turn into success: see [`Desk::commit`].
     unsettled: Arc<AtomicBool>,
@@ -117,7 +139,7 @@ impl Desk {
         if self.unsettled.load(Ordering::Acquire) {
             self.settle().map_err(unavailable)?;
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable)?;
+        self.begin(Sync::Each).map_err(unavailable)?;
         match write_batch(&self.connection, head, batch) {
             Ok(head) => {
                 self.commit()?;
@@ -150,6 +172,7 @@ impl Desk {
     }
 
     fn settle(&mut self) -> rusqlite::Result<()> {
+        self.sync(Sync::Each)?;
         if let Err(error) = self.connection.execute("UPDATE log SET settled = settled + 1", ()) {
             self.roll_back();
             return Err(error);
@@ -160,23 +183,26 @@ impl Desk {
 
     /// Writes what may be lost in a power cut, in order with everything else but without waiting for the disk.
     fn note(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), ReadError> {
-        let noted = self.note_unsynced(write);
+        let noted = self.begin(Sync::Later).and_then(|()| write(&self.connection));
+        let noted = noted.and_then(|()| self.connection.execute_batch("COMMIT"));
         if noted.is_err() {
             self.roll_back();
-        }
-        if self.durable {
-            self.connection.pragma_update(None, "synchronous", "FULL").map_err(|error| rows::read_error(0, error))?;
         }
         noted.map_err(|error| rows::read_error(0, error))
     }
 
-    fn note_unsynced(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
-        if self.durable {
-            self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+    fn begin(&mut self, sync: Sync) -> rusqlite::Result<()> {
+        self.sync(sync)?;
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    /// Sets when the next commits are synced.
+    fn sync(&mut self, sync: Sync) -> rusqlite::Result<()> {
+        if self.sync != sync && self.sync != Sync::Never {
+            self.connection.pragma_update(None, "synchronous", sync.level())?;
+            self.sync = sync;
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        write(&self.connection)?;
-        self.connection.execute_batch("COMMIT")
+        Ok(())
     }
 
     fn roll_back(&self) {
