@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{DiffArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, ShowArgs, StateArgs, VerifyArgs};
+use crate::{DiffArgs, DiffViewsArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, RebuildArgs, ShowArgs, StateArgs, VerifyArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +53,14 @@ enum Verb {
         after_help = "Example:\n  daybook-replay diff stock/TEA-100@main --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z"
     )]
     Diff(DiffArgs),
+    /// Fold the log into fresh views.
+    #[command(
+        after_help = "Examples:\n  daybook-replay rebuild all --into sqlite:fresh-views.db\n  daybook-replay rebuild orders --log sqlite:shop/events.db"
+    )]
+    Rebuild(RebuildArgs),
+    /// Compare two sets of views row by row; exit code 0 only if they are equal.
+    #[command(after_help = "Example:\n  daybook-replay diff-views sqlite:shop/views.db sqlite:fresh-views.db")]
+    DiffViews(DiffViewsArgs),
     /// Write events to a file, with a manifest of what must be in it.
     #[command(
         after_help = "Examples:\n  daybook-replay export --out shop.jsonl\n  daybook-replay export --out orders.jsonl --streams order,payment --from 1000 --to 2000"
@@ -94,6 +102,8 @@ impl CommandLine {
             Verb::Show(args) => args.run().await,
             Verb::State(args) => args.run().await,
             Verb::Diff(args) => args.run().await,
+            Verb::Rebuild(args) => args.run().await,
+            Verb::DiffViews(args) => args.run().await,
             Verb::Export(args) => args.run().await,
             Verb::Import(args) => args.run().await,
         }

@@ -17,6 +17,9 @@ pub enum Failure {
     /// The log cannot be written.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The views cannot be built or read.
+    #[error(transparent)]
+    Views(#[from] projections::ViewError),
     /// An event cannot be decoded.
     #[error("position {position}: {source}")]
     Decode {
