@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{DiffArgs, DiffViewsArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, RebuildArgs, ShowArgs, StateArgs, VerifyArgs};
+use crate::{
+    DiffArgs, DiffViewsArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, RebuildArgs, ShowArgs, StateArgs, VerifyArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:

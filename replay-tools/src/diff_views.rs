@@ -1,10 +1,10 @@
 //! `diff-views`: compares two sets of views row by row, such as the live ones with a fresh rebuild.
 
 use clap::Args;
-use projections::{ALL, RowDifference, TableDiff, Value as Cell, Views, ViewsDiff};
+use projections::{Projection, RowDifference, TableDiff, Value as Cell, Views, ViewsDiff};
 use serde_json::{Value, json};
 
-use crate::{Failure, Report};
+use crate::{Failure, Report, rebuild::projections_named};
 
 /// Which views to compare.
 #[derive(Debug, Args)]
@@ -13,22 +13,25 @@ pub struct DiffViewsArgs {
     first: String,
     /// The second views, sqlite:PATH.
     second: String,
+    /// Compare the tables of this projection only, such as orders.
+    #[arg(long, env = "DAYBOOK_PROJECTION", value_name = "PROJECTION", default_value = "all")]
+    projection: String,
 }
 
 impl DiffViewsArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let found = diff_views(&self.first, &self.second).await?;
+        let found = diff_views(&self.first, &self.second, projections_named(&self.projection)?).await?;
         Ok(Report { ok: found.is_equal(), text: tell(&found), json: describe(&found) })
     }
 }
 
-/// Compares all views at two addresses, and makes neither.
+/// Compares the tables of projections at two addresses, and makes neither.
 ///
 /// # Errors
 /// If one of them is not there or cannot be read.
-pub async fn diff_views(first: &str, second: &str) -> Result<ViewsDiff, Failure> {
+pub async fn diff_views(first: &str, second: &str, wanted: Vec<&'static Projection>) -> Result<ViewsDiff, Failure> {
     let (first, second) = (Views::open_existing(first)?, Views::open_existing(second)?);
-    let compared = tokio::task::spawn_blocking(move || projections::diff(&first, &second, ALL)).await;
+    let compared = tokio::task::spawn_blocking(move || projections::diff(&first, &second, &wanted)).await;
     Ok(compared.map_err(|error| Failure::Refused(format!("the comparison did not end: {error}")))??)
 }
 
@@ -44,7 +47,7 @@ fn tell(found: &ViewsDiff) -> String {
         }
     }
     for table in &found.not_compared {
-        text.push_str(&format!("{table}: one of the two does not have it\n"));
+        text.push_str(&format!("{table}: not in both\n"));
     }
     let rows: u64 = found.tables.iter().map(|table| table.equal).sum();
     let verdict = if found.is_equal() { "the views are equal" } else { "the views differ" };

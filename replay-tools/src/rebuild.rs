@@ -46,7 +46,8 @@ pub async fn rebuild(log: Arc<dyn Log>, into: &str, wanted: &[&'static Projectio
     Ok(report)
 }
 
-fn projections_named(name: &str) -> Result<Vec<&'static Projection>, Failure> {
+/// The projection of a name, or all of them.
+pub(crate) fn projections_named(name: &str) -> Result<Vec<&'static Projection>, Failure> {
     if name == "all" {
         return Ok(ALL.to_vec());
     }
@@ -77,7 +78,7 @@ fn tell(report: &RebuildReport, into: &str) -> String {
         text.push_str(&format!("{name:<28} {:>10} rows in {seconds:>8.3} s, {} events a second\n", view.rows, per_second(view)));
     }
     let (to, seconds) = (report.position, report.elapsed.as_secs_f64());
-    text.push_str(&format!("{into} holds positions 1 to {to} in {} views, in {seconds:.3} s\n", report.views.len()));
+    text.push_str(&format!("positions 1 to {to} are in {into}, in {seconds:.3} s\n"));
     text
 }
 

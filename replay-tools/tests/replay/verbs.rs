@@ -229,3 +229,46 @@ async fn a_log_is_held_against_what_verify_said_of_it_before() {
     let output = desk.run(&["verify", "--from-head", "head.json"]);
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("position 25: head: the log had 25 events"));
 }
+
+#[tokio::test]
+async fn views_rebuilt_from_the_log_and_from_its_export_are_equal() {
+    let desk = Desk::with_three_orders().await;
+    let said = desk.json(&["rebuild", "all"]);
+    let orders = said["views"].as_array().unwrap().iter().find(|view| view["name"] == "orders").unwrap();
+    let fields: Vec<_> = orders.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, ["events", "events_per_s", "name", "rows", "seconds", "version"]);
+    assert!(orders["events"] == 25 && orders["rows"].as_u64() >= Some(3) && said["seconds"].is_f64(), "{said}");
+    desk.text(&["export", "--out", "shop.jsonl"]);
+    desk.text(&["rebuild", "all", "--log", "jsonl:shop.jsonl", "--into", "sqlite:again.db"]);
+    let compared = desk.json(&["diff-views", "sqlite:views.db", "sqlite:again.db"]);
+    assert_eq!((&compared["ok"], &compared["not_compared"]), (&json!(true), &json!([])));
+    assert!(compared["tables"].as_array().unwrap().iter().any(|table| table["equal"].as_u64() > Some(0)));
+}
+
+#[tokio::test]
+async fn a_view_that_was_changed_differs_from_a_rebuild_by_row_and_column() {
+    let desk = Desk::with_three_orders().await;
+    desk.text(&["rebuild", "stock", "--into", "sqlite:views.db"]);
+    desk.text(&["rebuild", "stock", "--into", "sqlite:fresh.db"]);
+    let views = rusqlite::Connection::open(desk.path("views.db")).unwrap();
+    let compare = ["diff-views", "sqlite:views.db", "sqlite:fresh.db", "--projection", "stock"];
+    assert!(desk.text(&compare).starts_with("the views are equal: "));
+    assert!(desk.run(&compare[..3]).stdout.starts_with(b"products: not in both\n"));
+    let table: String = views
+        .query_row("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%stock_levels%'", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(views.execute(&format!("UPDATE \"{table}\" SET on_hand = 7"), ()).unwrap(), 1);
+    drop(views);
+    let output = desk.run(&compare);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && told.contains("on_hand 7 → 44"), "{told}");
+}
+
+#[tokio::test]
+async fn a_projection_that_is_not_there_is_refused_with_the_ones_that_are() {
+    let desk = Desk::with_three_orders().await;
+    let said = desk.refusal(&["rebuild", "horoscopes"]);
+    assert!(said.contains("horoscopes") && said.contains("orders"), "{said}");
+    assert!(desk.refusal(&["diff-views", "sqlite:nowhere.db", "sqlite:nowhere.db"]).contains("nowhere.db"));
+    assert!(desk.refusal(&["rebuild", "all", "--log", "jsonl:shop.jsonl"]).contains("shop.jsonl"));
+}
