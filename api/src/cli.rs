@@ -9,6 +9,7 @@ use crate::{
     access::{Caller, Role},
     bench::BenchArgs,
     data_folder::DataFolder,
+    demo,
     import::{self, ImportArgs},
     start_logging,
     token::TokenKey,
@@ -75,6 +76,7 @@ pub struct ShopArgs {
 #[command(after_help = "\
 Examples:
   daybook serve                                the shop in ./daybook-data on http://127.0.0.1:8080
+  daybook serve --demo                         a shop with sixty days behind it, and queries to try
   daybook serve --listen 127.0.0.1:0 --json    on a free port; prints {\"url\":…} once it answers
   DAYBOOK_DATA=/srv/tea daybook serve --log-format json
 
@@ -86,6 +88,9 @@ pub struct ServeArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Fill an empty shop with a past to look at: products, stock and sixty days of orders
+    #[arg(long, env = "DAYBOOK_DEMO")]
+    pub demo: bool,
 }
 
 /// Flags of `daybook token`.
@@ -136,10 +141,15 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
     start_logging(args.shop.log_format, &args.shop.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let json = args.shop.json;
+        let (json, demo, data) = (args.shop.json, args.demo, args.shop.data.clone());
         let server = crate::start(ServeConfig::from(args)).await?;
         let url = format!("http://{}", server.address());
-        if json {
+        if demo {
+            let (key, now) = (TokenKey::open(&DataFolder::create(&data)?)?, chrono::Utc::now());
+            let greeting =
+                if json { demo::greeting_json(&url, &key, now)?.to_string() } else { demo::greeting(&url, &key, now)? };
+            println!("{greeting}");
+        } else if json {
             println!("{}", serde_json::json!({ "url": url }));
         } else {
             println!("The shop is open at {url} (GraphQL at {url}/graphql)");
@@ -152,7 +162,7 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
 
 impl From<ServeArgs> for ServeConfig {
     fn from(args: ServeArgs) -> Self {
-        Self { data: args.shop.data, events: args.shop.events, views: args.shop.views, listen: args.listen }
+        Self { data: args.shop.data, events: args.shop.events, views: args.shop.views, listen: args.listen, demo: args.demo }
     }
 }
 

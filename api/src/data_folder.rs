@@ -2,11 +2,11 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,21 @@ impl DataFolder {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| DataFolderError::Settings(path, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
             Err(error) => Err(DataFolderError::Unusable(path, error)),
+        }
+    }
+
+    /// Writes these settings to `store.json`, unless there are some.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_settings<T: Serialize>(&self, settings: &T) -> Result<(), DataFolderError> {
+        let path = self.file("store.json");
+        let failed = |error| DataFolderError::Unusable(path.clone(), error);
+        let text = serde_json::to_vec_pretty(settings).map_err(|error| failed(error.into()))?;
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => file.write_all(&text).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(failed(error)),
         }
     }
 }

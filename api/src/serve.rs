@@ -1,6 +1,11 @@
 //! A running server: opened from its configuration, stopped without losing what it has begun.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use engine::{Engine, Limits, SystemClock, SystemIds};
 use event_store::Log;
@@ -9,6 +14,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     data_folder::{DataFolder, DataFolderError, FolderLock},
+    demo::{self, DemoError},
     http,
     metrics::Metrics,
     shop::Shop,
@@ -29,6 +35,8 @@ pub struct ServeConfig {
     pub views: Option<String>,
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether an empty shop is filled with the demo's past.
+    pub demo: bool,
 }
 
 /// Why the server did not start.
@@ -49,6 +57,9 @@ pub enum StartError {
     /// The views cannot be opened or do not belong to the log.
     #[error(transparent)]
     Views(#[from] projections::ViewError),
+    /// The demo shop cannot be made.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -88,8 +99,11 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
 }
 
 async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) -> Result<(Arc<Shop>, Runner), StartError> {
-    let store_config = Arc::new(folder.settings()?);
     let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db")))?;
+    if config.demo {
+        fill_demo(folder, &*log).await?;
+    }
+    let store_config = Arc::new(folder.settings()?);
     let views = Views::open(config.views.as_deref().unwrap_or(&folder.sqlite_url("views.db")))?;
     let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
     let runner = Runner::start(log.clone(), views.clone(), projections::ALL).await?;
@@ -106,6 +120,18 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
         stopping: watch::Sender::new(false),
     };
     Ok((Arc::new(shop), runner))
+}
+
+/// Gives an empty shop the demo's settings and past; a shop that has a past keeps its own.
+async fn fill_demo(folder: &DataFolder, log: &dyn Log) -> Result<(), StartError> {
+    let begun = Instant::now();
+    let settings = demo::config()?;
+    let events = demo::fill(log, chrono::Utc::now().date_naive()).await?;
+    if events > 0 {
+        folder.keep_settings(&settings)?;
+        tracing::info!(events, ms = begun.elapsed().as_millis(), "made the demo shop");
+    }
+    Ok(())
 }
 
 impl RunningServer {

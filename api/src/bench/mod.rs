@@ -7,11 +7,12 @@ mod commands;
 mod measure;
 mod raw_log;
 mod read;
+mod rebuild;
 mod table;
 
 use clap::{Args, Subcommand};
 
-use self::{checkout::CheckoutArgs, commands::CommandsArgs, read::ReadArgs};
+use self::{checkout::CheckoutArgs, commands::CommandsArgs, read::ReadArgs, rebuild::RebuildArgs};
 
 /// Flags of `daybook bench`.
 #[derive(Debug, Args)]
@@ -21,6 +22,7 @@ Examples:
   daybook bench commands --submitters 64 --seconds 20 --json
   daybook bench checkout --concurrency 32            whole purchases; needs `daybook serve --demo` in another terminal
   daybook bench read                                 queries against a bare GraphQL server; needs a running server
+  daybook bench rebuild                              every view of the demo shop, or of --log URL
 
 Figures depend on the machine and on what else it does; the ratio to the baseline of the same run depends on neither as much.")]
 pub struct BenchArgs {
@@ -36,6 +38,8 @@ enum What {
     Checkout(CheckoutArgs),
     /// Queries over HTTP, against a running server and a bare GraphQL server
     Read(ReadArgs),
+    /// Every view folded from the log, against reading and decoding the log alone
+    Rebuild(RebuildArgs),
 }
 
 /// Runs a benchmark and prints its figures.
@@ -47,6 +51,7 @@ pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
         What::Commands(args) => commands::run(args).await,
         What::Checkout(args) => checkout::run(args).await,
         What::Read(args) => read::run(args).await,
+        What::Rebuild(args) => rebuild::run(args).await,
     }
 }
 
@@ -80,6 +85,15 @@ pub enum BenchError {
     /// The server answered with an error.
     #[error("{0}")]
     Answer(String),
+    /// The views cannot be built.
+    #[error(transparent)]
+    Views(#[from] projections::ViewError),
+    /// An event cannot be read.
+    #[error(transparent)]
+    Decode(#[from] event_schemas::DecodeError),
+    /// The demo shop cannot be made.
+    #[error(transparent)]
+    Demo(#[from] crate::demo::DemoError),
     /// The latencies cannot be counted.
     #[error(transparent)]
     Latencies(#[from] hdrhistogram::CreationError),

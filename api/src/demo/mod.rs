@@ -4,6 +4,7 @@ mod calendar;
 mod catalog;
 mod history;
 mod people;
+mod welcome;
 
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use domain::{CreateCategory, CreateProduct, NewPrice, NewVariant, PublishProduct, StoreConfig, TaxRate};
@@ -18,6 +19,8 @@ use self::{
     catalog::{DemoProduct, TREE},
     history::{History, Offer, Plan},
 };
+
+pub(crate) use self::welcome::{greeting, greeting_json};
 
 /// Why the demo shop could not be made.
 #[derive(Debug, thiserror::Error)]

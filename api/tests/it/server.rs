@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 pub fn config(folder: &Path) -> ServeConfig {
-    ServeConfig { data: folder.to_owned(), events: None, views: None, listen: "127.0.0.1:0".parse().unwrap() }
+    ServeConfig { data: folder.to_owned(), events: None, views: None, listen: "127.0.0.1:0".parse().unwrap(), demo: false }
 }
 
 impl Server {
