@@ -6,8 +6,8 @@ use event_schemas::{
 };
 
 use crate::{
-    Change, Decision, Order, OrderCommand, Payment, PaymentCommand, PlacedOrder, Promotion, PromotionCommand, Refusal, Stock,
-    StockCommand, World,
+    Change, Decision, Order, OrderCommand, Payment, PaymentCommand, PaymentRefusal, PlacedOrder, Promotion, PromotionCommand,
+    Refusal, Stock, StockCommand, World,
     order_decisions::{let_go, order_changes},
     payment_decisions::payment_changes,
     stock_decisions::stock_changes,
@@ -176,7 +176,8 @@ impl Decision for CancelUnpaidOrder {
     }
 }
 
-/// Money was held for an order that is closed: let it go.
+/// Money was held for an order that is closed: let it go. While it is being taken there is nothing to do: what was taken goes
+/// back once that is known.
 #[derive(Debug, Clone)]
 pub struct VoidHoldOfClosedOrder {
     /// The payment.
@@ -191,6 +192,9 @@ impl Decision for VoidHoldOfClosedOrder {
             return Ok(vec![]);
         }
         let reason = "the order was closed before the money was held".to_owned();
-        payment_changes(world, self.payment_id, PaymentCommand::RequestVoid { reason })
+        match payment_changes(world, self.payment_id, PaymentCommand::RequestVoid { reason }) {
+            Err(Refusal::Payment(PaymentRefusal::InProgress)) => Ok(vec![]),
+            decided => decided,
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod carts;
 mod catalog;
 mod checkouts;
+mod conservation;
 mod invariants;
 mod money;
 mod orders;

@@ -249,6 +249,13 @@ impl Shop {
         for decision in decisions {
             self.must(decision);
         }
+        self.calls_gateway(index);
+    }
+
+    /// Asks the gateway what a change asks of it; all goes well.
+    pub fn calls_gateway(&mut self, index: usize) {
+        let change = self.happened[index].clone();
+        let happened = as_happened(index, &change, self.now);
         let Some(call) = GatewayProcess.react(&happened).gateway_call else { return };
         let gateway_reference = call.idempotency_key.to_string();
         let outcome = match call.action {
