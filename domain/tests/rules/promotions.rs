@@ -85,6 +85,21 @@ fn late_money_does_not_bring_back_an_order_whose_coupon_is_used_up() {
 }
 
 #[test]
+fn late_money_that_brings_an_order_back_uses_its_coupon_again() {
+    let mut shop = shop_with_tea();
+    shop.must(ten_percent(Some(1)));
+    let (order_id, payment_id) = buys_with_coupon(&mut shop);
+    shop.now += minutes(15);
+    shop.must(ExpireOrder { order_id, refund_id: RefundId(id(7)), now: shop.now });
+    shop.hears(payment_id, GatewayOutcome::Captured { amount: eur(1_300), gateway_reference: "late".to_owned() });
+    let last = shop.happened.len() - 2;
+    assert_eq!(shop.types_from(last), ["StockReserved", "PromotionRedeemed"]);
+    let cart_id = shop.ready_cart("EUR", &[("TEA", 2)]);
+    let details = SetCartDetails { coupon_codes: Some(vec![coupon("SPRING")]), ..shop.details(cart_id) };
+    assert_eq!(shop.refusal(details).code(), "PROMOTION_USED_UP");
+}
+
+#[test]
 fn a_coupon_holds_between_its_dates() {
     let mut shop = shop_with_tea();
     let mut promotion = ten_percent(None);
