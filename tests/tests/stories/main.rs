@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod house;
+mod kill;
 mod process;
 mod query_page;
+mod shopper;
+mod tables;
