@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{Engine, Limits, SystemClock, SystemIds};
+use domain::{DeadlineProcess, GatewayProcess, OrderProcess, Process};
+use engine::{Engine, Gateway, Limits, Processes, SandboxGateway, SystemClock, SystemIds};
 use event_store::Log;
 use projections::{Runner, Views};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -107,7 +108,11 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
     let views = Views::open(config.views.as_deref().unwrap_or(&folder.sqlite_url("views.db")))?;
     let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
     let runner = Runner::start(log.clone(), views.clone(), projections::ALL).await?;
+    let processes: Vec<Box<dyn Process>> = vec![Box::new(GatewayProcess), Box::new(OrderProcess), Box::new(DeadlineProcess)];
+    let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(SandboxGateway)];
+    let processes = Processes::start(log.clone(), engine.clone(), processes, &gateways);
     let shop = Shop {
+        processes,
         schema: crate::graphql::schema(),
         token_key,
         metrics: Metrics::default(),
@@ -149,6 +154,7 @@ impl RunningServer {
             tracing::warn!("requests did not end in time and were cut off");
             serving.abort();
         }
+        self.shop.processes.stop().await;
         self.shop.engine.drain().await;
         self.runner.stop().await;
         tracing::info!("stopped");

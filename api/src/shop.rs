@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::StoreConfig;
-use engine::Engine;
+use engine::{Engine, Processes};
 use event_schemas::Position;
 use event_store::Log;
 use projections::{Freshness, ProjectionState, Views};
@@ -26,6 +26,8 @@ pub(crate) struct Shop {
     pub(crate) log: Arc<dyn Log>,
     /// The decider.
     pub(crate) engine: Engine,
+    /// The processes: gateways, orders, deadlines.
+    pub(crate) processes: Processes,
     /// The views.
     pub(crate) views: Views,
     /// How far the views have come.
@@ -73,6 +75,12 @@ impl Shop {
                 })
             })
             .collect();
+        let processes: Vec<Value> = self
+            .processes
+            .status()
+            .iter()
+            .map(|process| json!({ "name": process.name, "position": process.position, "stalled": process.stalled }))
+            .collect();
         let report = json!({
             "ready": ready,
             "stopping": *self.stopping.borrow(),
@@ -81,6 +89,7 @@ impl Shop {
                 Err(error) => json!({ "reachable": false, "reason": error.to_string() }),
             },
             "projections": projections,
+            "processes": processes,
             "dead_letters": letters.map_or(Value::Null, |letters| letters.len().into()),
         });
         (ready, report)

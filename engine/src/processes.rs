@@ -14,7 +14,10 @@ use domain::{Decision, GatewayOutcome, GatewayRequest, Happened, Process, Record
 use event_schemas::{Idempotency, Metadata, Position, Recorded, Timestamp};
 use event_store::{Log, Progress, Task};
 use futures::{StreamExt, stream};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 use crate::{CommandError, Engine, Fault, Gateway};
@@ -48,7 +51,7 @@ pub struct Processes {
     log: Arc<dyn Log>,
     engine: Engine,
     drivers: Vec<Arc<Driver>>,
-    running: Vec<JoinHandle<()>>,
+    running: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
 }
 
@@ -81,6 +84,7 @@ impl Processes {
         };
         let drivers: Vec<Arc<Driver>> = processes.into_iter().map(driver).collect();
         let running = drivers.iter().map(|driver| tokio::spawn(driver.clone().run(stopping.clone()))).collect();
+        let running = Mutex::new(running);
         Self { log, engine, drivers, running, stop }
     }
 
@@ -120,9 +124,9 @@ impl Processes {
     }
 
     /// Stops every process after the events it is working on.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         self.stop.send_replace(true);
-        for running in self.running.drain(..) {
+        for running in self.running.lock().await.drain(..) {
             if let Err(error) = running.await {
                 tracing::error!(%error, "a process ended abnormally");
             }

@@ -6,6 +6,7 @@ mod cart;
 mod cart_mutations;
 mod catalog_query;
 mod category;
+mod category_mutations;
 mod changed;
 mod command;
 mod execute;
@@ -16,16 +17,23 @@ mod log;
 mod me;
 mod money;
 mod order;
+mod order_mutations;
 mod order_parts;
 mod order_query;
 mod order_status;
 mod page;
 mod payment;
+mod payment_mutations;
 mod problem;
 mod product;
+mod product_inputs;
+mod product_mutations;
+mod promotion_mutations;
 mod read_input;
+mod review;
 mod scalar;
 mod stock;
+mod stock_mutations;
 mod user_error;
 mod user_error_code;
 mod variant;
@@ -47,12 +55,21 @@ pub(crate) struct Query(
     order_query::OrderQuery,
     payment::PaymentQuery,
     stock::StockQuery,
+    review::ReviewQuery,
     log::LogQuery,
 );
 
 /// What can be done.
 #[derive(Default, MergedObject)]
-pub(crate) struct Mutation(cart_mutations::CartMutation);
+pub(crate) struct Mutation(
+    cart_mutations::CartMutation,
+    payment_mutations::PaymentMutation,
+    category_mutations::CategoryMutation,
+    product_mutations::ProductMutation,
+    stock_mutations::StockMutation,
+    promotion_mutations::PromotionMutation,
+    order_mutations::OrderMutation,
+);
 
 /// The schema, ready to run.
 pub(crate) fn schema() -> Schema {

@@ -3,4 +3,6 @@
 mod http_rules;
 mod process;
 mod server;
+mod shop;
 mod socket_rules;
+mod storefront;

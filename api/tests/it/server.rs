@@ -62,3 +62,52 @@ pub async fn parts(response: Response) -> (u16, String, Value) {
     let text = response.text().await.unwrap();
     (status, media_type, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
+
+impl Server {
+    /// The answer to a document with variables, sent by a role.
+    pub async fn run(&self, role: Option<Role>, query: &str, variables: Value) -> Value {
+        self.send(role, query, variables, &[]).await
+    }
+
+    /// The answer to a document with variables and headers, sent by a role.
+    pub async fn send(&self, role: Option<Role>, query: &str, variables: Value, headers: &[(&str, &str)]) -> Value {
+        let mut request = self.post(json!({ "query": query, "variables": variables }).to_string());
+        if let Some(role) = role {
+            request = request.header("authorization", format!("Bearer {}", self.token(role, Duration::from_secs(600))));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// What a mutation with one input answers: its payload. Fails on a GraphQL error.
+    pub async fn mutate(&self, role: Option<Role>, mutation: &str, selection: &str, input: Value) -> Value {
+        self.mutate_with(role, mutation, selection, input, &[]).await
+    }
+
+    /// The same, with headers.
+    pub async fn mutate_with(
+        &self,
+        role: Option<Role>,
+        mutation: &str,
+        selection: &str,
+        input: Value,
+        headers: &[(&str, &str)],
+    ) -> Value {
+        let name = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
+        let errors = "position userErrors { __typename code message field \
+                      ... on InsufficientStock { sku available requested } }";
+        let query = format!("mutation($i: {name}!) {{ {mutation}(input: $i) {{ {selection} {errors} }} }}");
+        let answer = self.send(role, &query, json!({ "i": input }), headers).await;
+        assert_eq!(answer.get("errors"), None, "{mutation}: {answer}");
+        answer["data"][mutation].clone()
+    }
+
+    /// The same, and no rule forbids it.
+    pub async fn done(&self, role: Option<Role>, mutation: &str, selection: &str, input: Value) -> Value {
+        let payload = self.mutate(role, mutation, selection, input).await;
+        assert_eq!(payload["userErrors"], json!([]), "{mutation}: {payload}");
+        payload
+    }
+}

@@ -1,0 +1,254 @@
+//! What staff do with orders: prepare, ship, deliver, cancel, take back.
+
+use async_graphql::{Context, Error, ID, InputObject, Object};
+use domain::{CancelOrder, Decision, DeliverFulfilment, FulfilOrder, ReturnItems, StartProcessing, SubmitReview};
+use event_schemas::{
+    CancelledBy, CommerceEvent, FulfilmentId, OrderId, Personal, RefundId, ReturnId, ReviewEvent, ReviewId, ReviewSubmitted,
+    SkuQuantity,
+};
+
+use crate::{
+    access::{Permission, sees},
+    graphql::{
+        changed::order_at,
+        command::{MutationInput, Outside, carry_out, input, payload, read_back},
+        global_id::{self, Kind},
+        order::Order,
+        read_input,
+        review::{Review, review_at},
+        scalar::Long,
+        user_error::UserError,
+    },
+};
+
+input! {
+    /// An order to call off.
+    OrderCancelInput {
+        /// The order.
+        order_id: ID,
+        /// Why.
+        reason: String,
+    }
+}
+
+input! {
+    /// A paid order to prepare in the warehouse.
+    OrderStartProcessingInput {
+        /// The order.
+        order_id: ID,
+    }
+}
+
+/// Units of one SKU.
+#[derive(Debug, InputObject)]
+pub(crate) struct ItemInput {
+    /// The SKU.
+    sku: String,
+    /// How many units.
+    quantity: Long,
+}
+
+input! {
+    /// A parcel to send.
+    OrderFulfilInput {
+        /// The order.
+        order_id: ID,
+        /// What is in it; all that is left to ship unless given.
+        items: Option<Vec<ItemInput>>,
+        /// The carrier's tracking number.
+        tracking: Option<String>,
+    }
+}
+
+input! {
+    /// A parcel that arrived.
+    FulfilmentDeliverInput {
+        /// The order.
+        order_id: ID,
+        /// The parcel.
+        fulfilment_id: ID,
+    }
+}
+
+input! {
+    /// Goods that came back.
+    OrderReturnInput {
+        /// The order.
+        order_id: ID,
+        /// What came back, each SKU once.
+        items: Vec<ItemInput>,
+        /// Why.
+        reason: String,
+        /// Where the units are for sale again; absent when they are not fit for it.
+        restock: Option<String>,
+    }
+}
+
+input! {
+    /// A review of an order.
+    ReviewSubmitInput {
+        /// The order.
+        order_id: ID,
+        /// 1 (worst) to 5 (best).
+        rating: Long,
+        /// A title.
+        title: Option<String>,
+        /// A text.
+        comment: Option<String>,
+    }
+}
+
+payload! {
+    /// An order after a change.
+    OrderPayload {
+        /// The order; null when nothing was done, or when the views need longer than two seconds to show it.
+        order: Order,
+    }
+}
+
+payload! {
+    /// A review that was submitted.
+    ReviewPayload {
+        /// The review; null when nothing was done, or when the views need longer than two seconds to show it.
+        review: Review,
+    }
+}
+
+fn items(items: &[ItemInput]) -> Result<Vec<SkuQuantity>, UserError> {
+    let item = |(index, item): (usize, &ItemInput)| {
+        let index = index.to_string();
+        let sku = read_input::name(&item.sku, &["items", &index, "sku"])?;
+        Ok(SkuQuantity { sku, quantity: read_input::quantity(item.quantity, &["items", &index, "quantity"])? })
+    };
+    items.iter().enumerate().map(item).collect()
+}
+
+async fn changed<I: MutationInput, D: Decision>(
+    ctx: &Context<'_>,
+    operation: &'static str,
+    order_id: ID,
+    input: I,
+    decision: impl FnOnce(I, OrderId, &Outside<'_>) -> Result<D, UserError>,
+) -> Result<OrderPayload, Error> {
+    let id = global_id::decode::<OrderId>(Kind::Order, &order_id);
+    let outcome = carry_out(ctx, operation, input, |input, outside| {
+        decision(input, read_input::id(Kind::Order, &order_id, &["orderId"])?, outside)
+    });
+    let outcome = match outcome.await? {
+        Ok(outcome) => outcome,
+        Err(refused) => return Ok(refused.into()),
+    };
+    let order = if read_back(ctx, outcome.position).await { order_at(ctx, id).await? } else { None };
+    Ok(OrderPayload { order, position: Long::of(outcome.position), user_errors: Vec::new() })
+}
+
+#[derive(Default)]
+pub(crate) struct OrderMutation;
+
+#[Object]
+impl OrderMutation {
+    /// Calls an order off before anything of it is shipped: stock and coupons are given back, money goes back or is let go.
+    #[graphql(guard = "Permission::EditOrders", visible = "sees::edit_orders")]
+    async fn order_cancel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order and the reason.")] input: OrderCancelInput,
+    ) -> Result<OrderPayload, Error> {
+        changed(ctx, "orderCancel", input.order_id.clone(), input, |input, order_id, outside| {
+            let (by, refund_id) = (CancelledBy::Staff, RefundId(outside.new_id()));
+            Ok(CancelOrder { order_id, by, reason: input.reason, refund_id })
+        })
+        .await
+    }
+
+    /// Begins to prepare a paid order in the warehouse.
+    #[graphql(guard = "Permission::ShipOrders", visible = "sees::ship_orders")]
+    async fn order_start_processing(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order.")] input: OrderStartProcessingInput,
+    ) -> Result<OrderPayload, Error> {
+        let id = input.order_id.clone();
+        changed(ctx, "orderStartProcessing", id, input, |_, order_id, _| Ok(StartProcessing { order_id })).await
+    }
+
+    /// Sends a parcel of a paid order: its units leave the locations where they were set aside.
+    #[graphql(guard = "Permission::ShipOrders", visible = "sees::ship_orders")]
+    async fn order_fulfil(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order and the parcel.")] input: OrderFulfilInput,
+    ) -> Result<OrderPayload, Error> {
+        changed(ctx, "orderFulfil", input.order_id.clone(), input, |input, order_id, outside| {
+            let items = input.items.as_deref().map(items).transpose()?;
+            let fulfilment_id = FulfilmentId(outside.new_id());
+            Ok(FulfilOrder { order_id, fulfilment_id, items, tracking: input.tracking })
+        })
+        .await
+    }
+
+    /// Reports that a parcel arrived.
+    #[graphql(guard = "Permission::ShipOrders", visible = "sees::ship_orders")]
+    async fn fulfilment_deliver(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order and the parcel.")] input: FulfilmentDeliverInput,
+    ) -> Result<OrderPayload, Error> {
+        changed(ctx, "fulfilmentDeliver", input.order_id.clone(), input, |input, order_id, _| {
+            let fulfilment_id = read_input::id(Kind::Fulfilment, &input.fulfilment_id, &["fulfilmentId"])?;
+            Ok(DeliverFulfilment { order_id, fulfilment_id })
+        })
+        .await
+    }
+
+    /// Takes goods back. What they cost is given back with `paymentRefund`.
+    #[graphql(guard = "Permission::EditOrders", visible = "sees::edit_orders")]
+    async fn order_return(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order and the goods.")] input: OrderReturnInput,
+    ) -> Result<OrderPayload, Error> {
+        changed(ctx, "orderReturn", input.order_id.clone(), input, |input, order_id, outside| {
+            let restock = input.restock.as_deref().map(|place| read_input::name(place, &["restock"])).transpose()?;
+            let return_id = ReturnId(outside.new_id());
+            Ok(ReturnItems { order_id, return_id, items: items(&input.items)?, reason: input.reason, restock })
+        })
+        .await
+    }
+
+    /// Reviews an order that was paid, once.
+    async fn review_submit(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order and the review.")] input: ReviewSubmitInput,
+    ) -> Result<ReviewPayload, Error> {
+        let outcome = carry_out(ctx, "reviewSubmit", input, |input, outside| {
+            let text = |text: Option<String>, field: &str| match text {
+                Some(text) if text.chars().count() > 5_000 => {
+                    Err(UserError::invalid(&[field], "a review has at most 5000 characters"))
+                }
+                text => Ok(text.map(Personal)),
+            };
+            Ok(SubmitReview {
+                review: ReviewSubmitted {
+                    review_id: ReviewId(outside.new_id()),
+                    order_id: read_input::id(Kind::Order, &input.order_id, &["orderId"])?,
+                    customer_id: None,
+                    rating: u8::try_from(input.rating.0).unwrap_or(0),
+                    title: text(input.title, "title")?,
+                    comment: text(input.comment, "comment")?,
+                },
+            })
+        });
+        let outcome = match outcome.await? {
+            Ok(outcome) => outcome,
+            Err(refused) => return Ok(refused.into()),
+        };
+        let submitted = outcome.changes.iter().find_map(|change| match &change.event {
+            CommerceEvent::Review(ReviewEvent::ReviewSubmitted(review)) => Some(review.review_id),
+            _ => None,
+        });
+        let review = if read_back(ctx, outcome.position).await { review_at(ctx, submitted).await? } else { None };
+        Ok(ReviewPayload { review, position: Long::of(outcome.position), user_errors: Vec::new() })
+    }
+}

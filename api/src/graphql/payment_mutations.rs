@@ -1,0 +1,186 @@
+//! Confirming payments, and moving their money afterwards.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{Context, Error, ID, Object};
+use domain::{ConfirmPayment, Decision, RequestCapture, RequestRefund, RequestVoid};
+use event_schemas::{PaymentId, Position, RefundId};
+
+use crate::{
+    access::{Permission, sees},
+    graphql::{
+        changed::{order_at, payment_at},
+        command::{MutationInput, Outside, carry_out, input, payload, read_back},
+        global_id::{self, Kind},
+        money::MoneyInput,
+        order::Order,
+        payment::Payment,
+        problem, read_input,
+        scalar::Long,
+        user_error::UserError,
+    },
+    shop::Shop,
+};
+
+/// How long a mutation waits for the gateway, and for what follows from its answer, each time.
+const SETTLE: Duration = Duration::from_secs(5);
+
+input! {
+    /// A payment to confirm.
+    PaymentConfirmInput {
+        /// The payment.
+        payment_id: ID,
+        /// The gateway's token for the buyer's means of payment; never a card number. The sandbox takes any token, and plays
+        /// `sandbox_decline`, `sandbox_action`, `sandbox_timeout`, `sandbox_never` and `sandbox_twice` as they are named.
+        token: String,
+        /// Whether to take the money at once, or only to authorise it.
+        #[graphql(default = true)]
+        capture: bool,
+    }
+}
+
+input! {
+    /// Held money to take.
+    PaymentCaptureInput {
+        /// The payment.
+        payment_id: ID,
+        /// How much; all that is held unless given.
+        amount: Option<MoneyInput>,
+    }
+}
+
+input! {
+    /// Held money to let go.
+    PaymentVoidInput {
+        /// The payment.
+        payment_id: ID,
+        /// Why.
+        reason: String,
+    }
+}
+
+input! {
+    /// Money to give back.
+    PaymentRefundInput {
+        /// The payment.
+        payment_id: ID,
+        /// How much; all that can go back unless given.
+        amount: Option<MoneyInput>,
+        /// Why.
+        reason: String,
+    }
+}
+
+payload! {
+    /// A payment after a change, with its order.
+    PaymentPayload {
+        /// The payment; null when nothing was done, or when the views need longer than two seconds to show it.
+        payment: Payment,
+        /// The order that it is for.
+        order: Order,
+    }
+}
+
+/// Carries out a mutation of a payment, and waits until the gateway's answer and what follows from it are visible.
+async fn settled<I: MutationInput, D: Decision>(
+    ctx: &Context<'_>,
+    operation: &'static str,
+    payment_id: ID,
+    input: I,
+    decision: impl FnOnce(I, &Outside<'_>) -> Result<D, UserError>,
+) -> Result<PaymentPayload, Error> {
+    let outcome = match carry_out(ctx, operation, input, decision).await? {
+        Ok(outcome) => outcome,
+        Err(refused) => return Ok(refused.into()),
+    };
+    let shop = ctx.data::<Arc<Shop>>()?;
+    let position = settle(shop, outcome.position).await;
+    let id = global_id::decode::<PaymentId>(Kind::Payment, &payment_id);
+    let shown = read_back(ctx, position).await;
+    let payment = if shown { payment_at(ctx, id).await? } else { None };
+    let order = match id {
+        Some(id) if shown => {
+            let row = shop.views.read(move |reader| reader.payment(id)).await.map_err(problem::view)?;
+            order_at(ctx, row.map(|row| row.order_id)).await?
+        }
+        _ => None,
+    };
+    Ok(PaymentPayload { payment, order, position: Long::of(position), user_errors: Vec::new() })
+}
+
+/// Waits until the gateway was asked and its answer is recorded, then until the order has followed it; gives the position
+/// that reflects both. A gateway that takes longer is not waited for: the payment is then still being processed.
+async fn settle(shop: &Shop, requested: Position) -> Position {
+    let mut position = requested;
+    for _ in 0..2 {
+        if !shop.processes.wait_for(position, SETTLE).await {
+            break;
+        }
+        position = shop.head().max(position);
+    }
+    position
+}
+
+#[derive(Default)]
+pub(crate) struct PaymentMutation;
+
+#[Object]
+impl PaymentMutation {
+    /// Confirms a payment with the buyer's means of payment. The sandbox gateway settles at once; a gateway that needs more
+    /// from the buyer says so in `payment.status` and `payment.actionUrl`.
+    async fn payment_confirm(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The payment and the token.")] input: PaymentConfirmInput,
+    ) -> Result<PaymentPayload, Error> {
+        settled(ctx, "paymentConfirm", input.payment_id.clone(), input, |input, outside| {
+            let payment_id = read_input::id(Kind::Payment, &input.payment_id, &["paymentId"])?;
+            Ok(ConfirmPayment { payment_id, token: input.token, capture: input.capture, now: outside.now })
+        })
+        .await
+    }
+
+    /// Takes held money.
+    #[graphql(guard = "Permission::MoveMoney", visible = "sees::move_money")]
+    async fn payment_capture(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The payment and the amount.")] input: PaymentCaptureInput,
+    ) -> Result<PaymentPayload, Error> {
+        settled(ctx, "paymentCapture", input.payment_id.clone(), input, |input, _| {
+            let payment_id = read_input::id(Kind::Payment, &input.payment_id, &["paymentId"])?;
+            let amount = input.amount.map(|amount| read_input::money(&amount, &["amount"])).transpose()?;
+            Ok(RequestCapture { payment_id, amount })
+        })
+        .await
+    }
+
+    /// Lets held money go.
+    #[graphql(guard = "Permission::MoveMoney", visible = "sees::move_money")]
+    async fn payment_void(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The payment and the reason.")] input: PaymentVoidInput,
+    ) -> Result<PaymentPayload, Error> {
+        settled(ctx, "paymentVoid", input.payment_id.clone(), input, |input, _| {
+            let payment_id = read_input::id(Kind::Payment, &input.payment_id, &["paymentId"])?;
+            Ok(RequestVoid { payment_id, reason: input.reason })
+        })
+        .await
+    }
+
+    /// Gives money back.
+    #[graphql(guard = "Permission::MoveMoney", visible = "sees::move_money")]
+    async fn payment_refund(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The payment, the amount and the reason.")] input: PaymentRefundInput,
+    ) -> Result<PaymentPayload, Error> {
+        settled(ctx, "paymentRefund", input.payment_id.clone(), input, |input, outside| {
+            let payment_id = read_input::id(Kind::Payment, &input.payment_id, &["paymentId"])?;
+            let amount = input.amount.map(|amount| read_input::money(&amount, &["amount"])).transpose()?;
+            Ok(RequestRefund { payment_id, refund_id: RefundId(outside.new_id()), amount, reason: input.reason })
+        })
+        .await
+    }
+}
