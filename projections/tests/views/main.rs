@@ -4,6 +4,7 @@
 
 mod anomalies;
 mod money;
+mod reads;
 mod rebuild;
 mod runner;
 mod shop;
