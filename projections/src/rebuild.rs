@@ -12,9 +12,13 @@ use event_store::Log;
 
 use crate::{
     Projection, ViewError, Views,
-    runner::{BATCH, Feed, blocking},
+    runner::{Feed, blocking},
     writer::Writer,
 };
+
+/// At most so many events are folded in one transaction: more than when live, since no one waits for their rows, and rows
+/// that change often are written once.
+const BATCH: usize = 16_384;
 
 /// How far a rebuild has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

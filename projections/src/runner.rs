@@ -12,7 +12,7 @@ use tokio::{
 use crate::{Freshness, Projection, ViewError, Views, batch::Batch, writer::Writer};
 
 /// At most so many events are folded in one transaction.
-pub(crate) const BATCH: usize = 4_096;
+const BATCH: usize = 4_096;
 /// How often the log is asked for its head when nothing wakes the runner.
 const POLL: Duration = Duration::from_secs(1);
 /// The longest pause after a failure of the log or of the view store.

@@ -84,7 +84,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -65_536)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
     connection.set_prepared_statement_cache_capacity(256);
@@ -206,13 +206,6 @@ impl SqliteSession<'_> {
         let found = self.statements.iter().find(|statements| std::ptr::eq(statements.table, table) || statements.table == table);
         found.ok_or_else(|| ViewError::Unavailable(format!("the projection writes `{}` without declaring it", table.name)))
     }
-
-    fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<(), ViewError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        bind(&mut statement, values)?;
-        statement.raw_execute()?;
-        Ok(())
-    }
 }
 
 impl Session for SqliteSession<'_> {
@@ -224,11 +217,19 @@ impl Session for SqliteSession<'_> {
         (0..table.columns.len()).map(|column| Ok(value(row.get_ref(column)?).into_owned())).collect::<Result<_, _>>().map(Some)
     }
 
-    fn upsert(&self, table: &'static Table, values: &[Value<'_>]) -> Result<(), ViewError> {
-        self.run(&self.of(table)?.upsert, values)
+    fn upsert(&self, table: &'static Table, rows: &mut dyn Iterator<Item = Vec<Value<'_>>>) -> Result<(), ViewError> {
+        let mut statement = self.connection.prepare_cached(&self.of(table)?.upsert)?;
+        for values in rows {
+            bind(&mut statement, &values)?;
+            statement.raw_execute()?;
+        }
+        Ok(())
     }
 
     fn delete(&self, table: &'static Table, key: &[Value<'_>]) -> Result<(), ViewError> {
-        self.run(&self.of(table)?.delete, key)
+        let mut statement = self.connection.prepare_cached(&self.of(table)?.delete)?;
+        bind(&mut statement, key)?;
+        statement.raw_execute()?;
+        Ok(())
     }
 }

@@ -47,7 +47,6 @@ row! {
     }
     index "account, currency, booked_at";
     index "order_id";
-    index "booked_at, entry";
 }
 
 row! {

@@ -119,7 +119,6 @@ row! {
         /// Net plus tax.
         gross_minor: i64,
     }
-    index "sku";
 }
 
 row! {
@@ -231,17 +230,19 @@ pub const ORDERS: Projection = Projection {
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     match fact.event {
-        CommerceEvent::Order(OrderEvent::OrderPlaced(placed)) => place(rows, fact, placed),
+        CommerceEvent::Order(event @ OrderEvent::OrderPlaced(placed)) => {
+            let mut facts = OrderFacts::default();
+            facts.evolve(event);
+            place(rows, fact, placed, facts)
+        }
         CommerceEvent::Order(event) => fold_order(rows, fact, event),
         CommerceEvent::Payment(event) => fold_payment(rows, fact, event),
         _ => Ok(()),
     }
 }
 
-fn place(rows: &mut Rows<'_>, fact: &Fact<'_>, placed: &OrderPlaced) -> Result<(), FoldError> {
+fn place(rows: &mut Rows<'_>, fact: &Fact<'_>, placed: &OrderPlaced, facts: OrderFacts) -> Result<(), FoldError> {
     let order_id = placed.order_id;
-    let mut facts = OrderFacts::default();
-    facts.evolve(&OrderEvent::OrderPlaced(placed.clone()));
     put_details(rows, placed)?;
     Ok(rows.put(Order {
         order_id,

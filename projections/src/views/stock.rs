@@ -71,7 +71,6 @@ row! {
         /// When the units are given back unless the order is paid.
         expires_at: Option<Timestamp>,
     }
-    index "sku, location";
 }
 
 /// The stock levels.
