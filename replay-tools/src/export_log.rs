@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{Failure, Manifest, Tree, export_file::from_line, hex};
 
 /// An export of a contiguous range of a log. Opening it reads it once and keeps where each line and stream stands: some
-/// 16 bytes an event.
+/// 30 bytes an event.
 #[derive(Debug)]
 pub struct ExportLog {
     file: Arc<Indexed>,

@@ -28,31 +28,31 @@ pub(super) fn read(log: Arc<dyn Log>, after: Position, to: Position) -> impl Str
         if limit == 0 {
             return None;
         }
-        let (page, damage) = read_around(&*log, after, limit).await;
-        match (page, damage) {
-            (Ok(page), damage) => {
+        match read_around(&*log, after, limit).await {
+            Ok((page, None)) if page.is_empty() => {
+                let missing = format!("the log ends here, though its head said {to}");
+                Some((Step::Failure(after + 1, missing), (log, to, None)))
+            }
+            Ok((page, damage)) => {
                 let last = page.last().map_or(after, |record| record.position);
-                if page.is_empty() && damage.is_none() {
-                    let missing = format!("the log ends here, though its head said {to}");
-                    return Some((Step::Failure(after + 1, missing), (log, to, None)));
-                }
                 Some((Step::Page(page), (log, last, damage)))
             }
-            (Err(error), _) => Some((Step::Failure(after + 1, error.to_string()), (log, to, None))),
+            Err(error) => Some((Step::Failure(after + 1, error.to_string()), (log, to, None))),
         }
     })
 }
 
-type Damage = Option<(Position, String)>;
+/// Up to `limit` events, and where they are damaged, if they end for that.
+type Around = (Vec<Recorded>, Option<(Position, String)>);
 
 /// Up to `limit` events after `after`, or those up to the first damage, and that damage.
-async fn read_around(log: &dyn Log, after: Position, limit: usize) -> (Result<Vec<Recorded>, ReadError>, Damage) {
+async fn read_around(log: &dyn Log, after: Position, limit: usize) -> Result<Around, ReadError> {
     match log.read(after, limit).await {
         Err(ReadError::Damaged { position, reason }) if position > after => {
             let whole = usize::try_from(position - after - 1).unwrap_or(limit).min(limit);
-            let before = if whole == 0 { Ok(Vec::new()) } else { log.read(after, whole).await };
-            (before, Some((position, reason)))
+            let before = if whole == 0 { Vec::new() } else { log.read(after, whole).await? };
+            Ok((before, Some((position, reason))))
         }
-        read => (read, None),
+        read => Ok((read?, None)),
     }
 }
