@@ -157,21 +157,20 @@ impl Payment {
     /// The first rule that forbids the command.
     pub fn decide(&self, command: PaymentCommand) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
         use PaymentCommand::{Close, Confirm, Expire, Open, Record, RequestCapture, RequestRefund, RequestVoid};
-        let payment = match (self, command) {
-            (Self::Absent, Open(opened)) if opened.amount.minor <= 0 => return Err(PaymentRefusal::NothingToPay),
-            (Self::Absent, Open(opened)) => return Ok(vec![opened.into()]),
-            (Self::Absent, _) => return Err(PaymentRefusal::NotFound),
-            (Self::Opened(payment), command) => (payment, command),
-        };
-        match payment {
-            (_, Open(_)) => Err(PaymentRefusal::AlreadyExists),
-            (payment, Confirm { token, capture }) => payment.confirm(token, capture),
-            (payment, RequestCapture { amount }) => payment.request_capture(amount),
-            (payment, RequestVoid { reason }) => payment.request_void(reason),
-            (payment, RequestRefund { refund_id, amount, reason }) => payment.request_refund(refund_id, amount, reason),
-            (payment, Close { refund_id, reason }) => payment.close(refund_id, reason),
-            (payment, Expire) => payment.expire(),
-            (payment, Record(outcome)) => payment.record(outcome),
+        match (self, command) {
+            (Self::Absent, Open(opened)) if opened.amount.minor <= 0 => Err(PaymentRefusal::NothingToPay),
+            (Self::Absent, Open(opened)) => Ok(vec![opened.into()]),
+            (Self::Absent, _) => Err(PaymentRefusal::NotFound),
+            (Self::Opened(_), Open(_)) => Err(PaymentRefusal::AlreadyExists),
+            (Self::Opened(payment), Confirm { token, capture }) => payment.confirm(token, capture),
+            (Self::Opened(payment), RequestCapture { amount }) => payment.request_capture(amount),
+            (Self::Opened(payment), RequestVoid { reason }) => payment.request_void(reason),
+            (Self::Opened(payment), RequestRefund { refund_id, amount, reason }) => {
+                payment.request_refund(refund_id, amount, reason)
+            }
+            (Self::Opened(payment), Close { refund_id, reason }) => payment.close(refund_id, reason),
+            (Self::Opened(payment), Expire) => payment.expire(),
+            (Self::Opened(payment), Record(outcome)) => payment.record(outcome),
         }
     }
 
