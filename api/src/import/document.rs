@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, RecordHistory};
+use domain::{Change, Decision, RecordHistory};
 use event_schemas::{
     AdjustmentEvent, CategoryEvent, ClaimEvent, CommerceEvent, OrderEvent, PaymentEvent, ProductEvent, ReviewEvent,
 };
@@ -51,14 +51,16 @@ impl Tally {
 }
 
 /// A document ready to be submitted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Document {
     /// Its key in the source, unique within the import: its idempotency key.
     pub key: String,
     /// SHA-256 of its content, so that another document under the same key is noticed.
     pub fingerprint: String,
-    /// What happens.
+    /// What happened.
     pub changes: Vec<Change>,
+    /// Decides what happens instead, where the shop's rules apply.
+    pub rule: Option<Box<dyn Decision>>,
     /// The rows that it was made of, by number.
     pub rows: Vec<u64>,
     /// What it adds to the sums.
@@ -70,13 +72,25 @@ pub(crate) struct Document {
 impl Document {
     /// A document that follows from the source as a whole rather than from certain rows.
     pub fn without_rows(key: String, fingerprint: String, changes: Vec<Change>) -> Self {
-        Self { key, fingerprint, changes, rows: Vec::new(), tally: Tally::default(), follows: None }
+        Self { key, fingerprint, changes, rule: None, rows: Vec::new(), tally: Tally::default(), follows: None }
     }
 
-    /// The command that records it. What the document creates must not exist yet: a SKU that the shop already sells, say.
-    pub fn command(&self) -> RecordHistory {
-        let created = self.changes.iter().filter(|change| creates(&change.event));
-        RecordHistory { new_streams: created.map(|change| change.stream.clone()).collect(), changes: self.changes.clone() }
+    /// A row that asks for something, which the rules may refuse.
+    pub fn wish(key: String, fingerprint: String, row: u64, became: &'static str, rule: Box<dyn Decision>) -> Self {
+        let mut tally = Tally::default();
+        tally.count(became);
+        Self { key, fingerprint, changes: Vec::new(), rule: Some(rule), rows: vec![row], tally, follows: None }
+    }
+
+    /// Takes the command out of the document. What history creates must not exist yet: a SKU that the shop already sells,
+    /// say.
+    pub fn take_command(&mut self) -> Box<dyn Decision> {
+        if let Some(rule) = self.rule.take() {
+            return rule;
+        }
+        let changes = std::mem::take(&mut self.changes);
+        let created = changes.iter().filter(|change| creates(&change.event));
+        Box::new(RecordHistory { new_streams: created.map(|change| change.stream.clone()).collect(), changes })
     }
 }
 
@@ -104,7 +118,7 @@ pub struct Unrepresented {
 }
 
 /// What becomes of some rows of a source.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Piece {
     /// A document to submit.
     Document(Box<Document>),

@@ -9,6 +9,7 @@ mod catalog;
 mod command;
 mod document;
 mod ids;
+mod merchant;
 mod olist;
 mod online_retail;
 mod reconciliation;
@@ -17,7 +18,7 @@ mod writer;
 
 use std::{io, path::PathBuf, time::Instant};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use engine::{CommandError, Engine};
 
 pub use command::{ImportArgs, run};
@@ -40,6 +41,29 @@ pub enum ImportSource {
         /// The folder.
         dir: PathBuf,
     },
+    /// A merchant's own products or stock; the shop's rules apply. Customers have no place of their own yet.
+    #[command(after_help = "Columns:
+  products  sku,title,description,price,currency,weight_grams   without a price it is not put on sale
+  stock     sku,location,quantity,reference                     units that came in, such as to `main`
+
+Examples:
+  daybook import csv products products.csv --data ./shop
+  daybook import csv stock delivery-17.csv --data ./shop")]
+    Csv {
+        /// What the file holds
+        kind: CsvKind,
+        /// The CSV file, plain or .zst
+        file: PathBuf,
+    },
+}
+
+/// What a merchant's own CSV file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CsvKind {
+    /// Products with one variant each
+    Products,
+    /// Goods that came in
+    Stock,
 }
 
 /// Why an import ended early. What was written until then stays, and another run goes on from there.
@@ -97,6 +121,8 @@ pub async fn import(
     let source = match source {
         ImportSource::OnlineRetail { file } => online_retail::read(file)?,
         ImportSource::Olist { dir } => olist::read(dir)?,
+        ImportSource::Csv { kind: CsvKind::Products, file } => merchant::products(file)?,
+        ImportSource::Csv { kind: CsvKind::Stock, file } => merchant::stock(file)?,
     };
     writer::write(source, engine, begun, tell).await
 }

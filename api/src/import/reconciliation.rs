@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use engine::Outcome;
 use event_schemas::{Currency, Money};
 use serde_json::{Value, json};
 
@@ -43,13 +44,13 @@ impl Reconciliation {
     }
 
     /// Counts a document that is in the log now, and its events unless an earlier run wrote them.
-    pub(crate) fn accept(&mut self, document: &Document, repeated: bool) {
+    pub(crate) fn accept(&mut self, document: &Document, outcome: &Outcome) {
         self.tally.add(&document.tally);
-        if repeated {
+        if outcome.repeated {
             self.known += 1;
             return;
         }
-        for change in &document.changes {
+        for change in &outcome.changes {
             *self.events.entry(change.event.event_type().to_owned()).or_default() += 1;
         }
     }

@@ -98,16 +98,16 @@ impl Writer {
         self.reconciliation.reject(rows);
     }
 
-    async fn submit(&mut self, document: Box<Document>) -> Result<(), ImportError> {
+    async fn submit(&mut self, mut document: Box<Document>) -> Result<(), ImportError> {
         while self.in_flight.len() >= IN_FLIGHT || document.follows.is_some_and(|last| last >= self.settled) {
             if !self.settle_one().await? {
                 break;
             }
         }
-        let (engine, metadata) = (self.engine.clone(), self.metadata(&document));
+        let (engine, metadata, command) = (self.engine.clone(), self.metadata(&document), document.take_command());
         let answer: Answer = Box::pin(async move {
             // Unconstrained, so that the first poll queues the command in any case: the order of documents is kept.
-            let outcome = tokio::task::unconstrained(engine.submit(document.command(), metadata)).await;
+            let outcome = tokio::task::unconstrained(engine.submit_boxed(command, metadata)).await;
             (document, outcome)
         });
         let mut answer = maybe_done(answer);
@@ -137,7 +137,7 @@ impl Writer {
         self.settled += 1;
         self.rows_done += document.rows.len() as u64;
         match answer {
-            Ok(outcome) => self.reconciliation.accept(&document, outcome.repeated),
+            Ok(outcome) => self.reconciliation.accept(&document, &outcome),
             Err(CommandError::IdempotencyKeyReused) => {
                 self.turn_away(&document, "an earlier import brought in another version of")
             }

@@ -6,5 +6,6 @@ mod house;
 mod kill;
 mod process;
 mod query_page;
+mod real_data;
 mod shopper;
 mod tables;

@@ -190,6 +190,7 @@ impl Builder {
             key: format!("order|{key}"),
             fingerprint: fingerprint(rows.all().flat_map(|(_, row)| row.fields())),
             changes: built.changes,
+            rule: None,
             rows: numbers,
             tally,
             follows: None,

@@ -179,6 +179,7 @@ impl Builder {
             key: format!("invoice|{}", head.invoice),
             fingerprint: fingerprint(invoice.rows.iter().flat_map(|row| row.source.iter())),
             changes,
+            rule: None,
             rows: represented(invoice, head).map(|row| row.number).collect(),
             tally,
             follows: follows.max(self.barrier),

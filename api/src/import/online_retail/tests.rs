@@ -257,7 +257,9 @@ fn every_row_is_counted_once_and_damaged_ones_are_told_with_their_reason() {
 #[test]
 fn two_readings_make_the_same_documents() {
     let rows = [MUGS, "C1,21232,STRAWBERRY CERAMIC MUG,-1,2009-12-02 09:00:00,1.25,13085,United Kingdom"];
-    assert_eq!(Plan::of(&rows).documents, Plan::of(&rows).documents);
+    let documents =
+        |plan: Plan| plan.documents.into_iter().map(|made| (made.key, made.fingerprint, made.changes)).collect::<Vec<_>>();
+    assert_eq!(documents(Plan::of(&rows)), documents(Plan::of(&rows)));
 }
 
 #[test]
