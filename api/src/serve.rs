@@ -25,6 +25,9 @@ use crate::{
 /// How long requests that have begun may take once the server is stopping.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long the demo shop waits for its views before it opens: a newcomer's first query must not find it empty.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
+
 /// What to serve, and where.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -108,6 +111,11 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
     let views = Views::open(config.views.as_deref().unwrap_or(&folder.sqlite_url("views.db")))?;
     let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
     let runner = Runner::start(log.clone(), views.clone(), projections::ALL).await?;
+    if config.demo
+        && let Err(late) = views.wait_for(log.head().await?.position, FIRST_LOOK).await
+    {
+        tracing::warn!(%late, "the demo shop opens before all of it can be seen");
+    }
     let processes: Vec<Box<dyn Process>> = vec![Box::new(GatewayProcess), Box::new(OrderProcess), Box::new(DeadlineProcess)];
     let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(SandboxGateway)];
     let processes = Processes::start(log.clone(), engine.clone(), processes, &gateways);
