@@ -81,6 +81,9 @@ const UPDATE: &str = "mutation($input: CartUpdateInput!) {
     done: cartUpdate(input: $input) { cart { id } position userErrors { code message } } }";
 const CHECKOUT: &str = "mutation($input: CartCheckoutInput!) {
     done: cartCheckout(input: $input) { order { id } payment { id } position userErrors { code message } } }";
+const CONFIRM: &str = "mutation($input: PaymentConfirmInput!) {
+    done: paymentConfirm(input: $input) { payment { id } position userErrors { code message } } }";
+
 /// A shopper with an empty basket.
 pub struct Shopper {
     client: reqwest::Client,
@@ -110,7 +113,7 @@ impl Shopper {
         Some(payload)
     }
 
-    /// One purchase, from an empty cart to an order.
+    /// One purchase, from an empty cart to a confirmed payment.
     async fn buy(&mut self, sku: &str) -> Option<()> {
         let cart = self.mutate(CREATE, json!({ "currency": "EUR" })).await?["cart"]["id"].clone();
         let lines = json!([{ "sku": sku, "quantity": 2 }, { "sku": SKUS[0], "quantity": 1 }]);
@@ -120,7 +123,8 @@ impl Shopper {
             "cartId": cart, "email": "ben@example.com", "shippingAddress": address, "shippingMethod": "standard"
         });
         self.mutate(UPDATE, details).await?;
-        self.mutate(CHECKOUT, json!({ "cartId": cart })).await?;
+        let payment = self.mutate(CHECKOUT, json!({ "cartId": cart })).await?["payment"]["id"].clone();
+        self.mutate(CONFIRM, json!({ "paymentId": payment, "token": "tok_success" })).await?;
         Some(())
     }
 

@@ -28,7 +28,7 @@ fn product_lines(text: &str) -> Vec<(usize, &str)> {
 fn unexplained_panics(file: &Text) -> Vec<String> {
     let panics = [
         ".unwrap()",
-        ".expect(",
+        ".expect(\"",
         ".unwrap_err()",
         "panic!(",
         "unreachable!(",
