@@ -18,7 +18,7 @@ use crate::{
 
 /// At most so many events are folded in one transaction: more than when live, since no one waits for their rows, and rows
 /// that change often are written once.
-const BATCH: usize = 16_384;
+const BATCH: usize = 8_192;
 
 /// How far a rebuild has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

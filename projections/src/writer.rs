@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A table whose cache holds more rows than this is forgotten after its batch, which bounds the runner's memory.
-const MOST_CACHED_ROWS: usize = 30_000;
+const MOST_CACHED_ROWS: usize = 10_000;
 /// A new view that is further behind than this is built aside, without indexes, and published when it is whole.
 const BUILD_ASIDE: u64 = 20_000;
 
@@ -187,27 +187,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts every generation that has caught up with `head` in the place of the one that served until now.
+    /// Puts every generation that has caught up with `head` in the place of the one that served until now, in one
+    /// transaction: readers see the old tables or the new ones, whole.
     pub fn publish_caught_up(&mut self, head: Position) -> Result<(), ViewError> {
         let ready = |follower: &Follower| {
             !follower.checkpoint.serving && follower.checkpoint.halted.is_none() && follower.checkpoint.position >= head
         };
-        while let Some(index) = self.followers.iter().position(ready) {
-            let (started, projection) = (Instant::now(), self.followers[index].projection);
-            let old = self.followers.iter().position(|f| f.projection.name == projection.name && f.checkpoint.serving);
-            self.transaction(|writer| {
-                let new = &writer.followers[index];
-                sqlite::create_indexes(&writer.connection, projection.tables, new.checkpoint.generation)?;
-                if let Some(old) = old {
-                    writer.followers[old].checkpoint.drop(&writer.connection)?;
+        if !self.followers.iter().any(ready) {
+            return Ok(());
+        }
+        let spent = self.transaction(|writer| {
+            let mut spent = Vec::new();
+            for new in writer.followers.iter().filter(|follower| ready(follower)) {
+                let (started, tables) = (Instant::now(), new.projection.tables);
+                sqlite::create_indexes(&writer.connection, tables, new.checkpoint.generation)?;
+                if let Some(old) = writer.followers.iter().find(|follower| follower.is_replaced_by(new)) {
+                    old.checkpoint.drop(&writer.connection)?;
                 }
-                sqlite::publish(&writer.connection, projection.tables, new.checkpoint.generation)?;
-                Checkpoint { serving: true, ..new.checkpoint.clone() }.save(&writer.connection)
-            })?;
-            self.followers[index].checkpoint.serving = true;
-            self.followers[index].spent += started.elapsed();
-            if let Some(old) = old {
-                self.followers.remove(old);
+                sqlite::publish(&writer.connection, tables, new.checkpoint.generation)?;
+                Checkpoint { serving: true, ..new.checkpoint.clone() }.save(&writer.connection)?;
+                spent.push((new.projection.name, started.elapsed()));
+            }
+            Ok(spent)
+        })?;
+        for (name, spent) in spent {
+            self.followers.retain(|follower| follower.projection.name != name || !follower.checkpoint.serving);
+            for follower in self.followers.iter_mut().filter(|follower| follower.projection.name == name) {
+                follower.checkpoint.serving = true;
+                follower.spent += spent;
             }
         }
         Ok(())
@@ -249,6 +256,10 @@ impl Follower {
     fn new(projection: &'static Projection, checkpoint: Checkpoint, followed: bool) -> Self {
         let statements = projection.tables.iter().map(|table| Statements::new(table, checkpoint.generation)).collect();
         Self { projection, checkpoint, followed, cache: RowCache::default(), statements, spent: Duration::ZERO }
+    }
+
+    fn is_replaced_by(&self, new: &Self) -> bool {
+        self.checkpoint.serving && self.projection.name == new.projection.name
     }
 
     fn is_going(&self) -> bool {

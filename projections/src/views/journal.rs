@@ -45,7 +45,7 @@ row! {
         /// The payment, if it is about one.
         payment_id: Option<PaymentId>,
     }
-    index "account, currency, booked_at";
+    index "account";
     index "order_id";
 }
 

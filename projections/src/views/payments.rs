@@ -79,7 +79,6 @@ row! {
         updated_at: Timestamp,
     }
     index "order_id, opened_at";
-    index "status, opened_at, payment_id";
     index "opened_at, payment_id";
 }
 

@@ -104,7 +104,6 @@ row! {
         /// What is left: gross less tax, less cancellations and returns without their tax.
         net_minor: i64,
     }
-    index "sku, hour";
 }
 
 /// A line of an order as sales remember it.
