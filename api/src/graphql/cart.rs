@@ -38,7 +38,7 @@ pub(crate) enum CartState {
 #[graphql(complex)]
 pub(crate) struct Cart {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// What became of it.
     state: CartState,
     /// The currency of all its prices.

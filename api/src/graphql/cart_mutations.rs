@@ -181,7 +181,7 @@ impl CartMutation {
             let cart_id = CartId(outside.new_id());
             let (now, config) = (outside.now, outside.config.clone());
             let cart = CreateCart { cart_id, currency, customer_id: None, now, config: config.clone() };
-            let lines = (!lines.is_empty()).then(|| SetCartLines { cart_id, lines, now, config });
+            let lines = if lines.is_empty() { None } else { Some(SetCartLines { cart_id, lines, now, config }) };
             Ok(InTurn { first: cart, second: lines })
         });
         let outcome = match outcome.await? {

@@ -19,7 +19,7 @@ use crate::{
 #[graphql(complex)]
 pub(crate) struct Category {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// Its name as shoppers read it.
     name: String,
     /// Its name in the URL, unique among categories.

@@ -101,9 +101,17 @@ pub(crate) async fn of(ctx: &Context<'_>, stream: StreamId, paging: Paging) -> R
 /// # Errors
 /// When the log cannot be read.
 pub(crate) async fn whole(log: &dyn event_store::Log, stream: &StreamId) -> Result<Vec<Recorded>, ReadError> {
+    after(log, stream, 0).await
+}
+
+/// All events of a stream after a sequence.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) async fn after(log: &dyn event_store::Log, stream: &StreamId, known: Sequence) -> Result<Vec<Recorded>, ReadError> {
     let mut events: Vec<Recorded> = Vec::new();
     loop {
-        let after: Sequence = events.last().map_or(0, |event| event.event.sequence);
+        let after = events.last().map_or(known, |event| event.event.sequence);
         let chunk = log.read_stream(stream, after, CHUNK).await?;
         let is_last = chunk.len() < CHUNK;
         events.extend(chunk);

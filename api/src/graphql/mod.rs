@@ -1,6 +1,7 @@
 //! The GraphQL schema: what clients see, one noun per file.
 
 mod address;
+mod anomaly;
 mod as_of;
 mod cart;
 mod cart_mutations;
@@ -10,12 +11,15 @@ mod category_mutations;
 mod changed;
 mod command;
 mod execute;
+mod follow;
 mod global_id;
 mod history;
+mod journal;
 mod loader;
 mod log;
 mod me;
 mod money;
+mod node;
 mod order;
 mod order_mutations;
 mod order_parts;
@@ -31,19 +35,22 @@ mod product_mutations;
 mod promotion_mutations;
 mod read_input;
 mod review;
+mod sales;
 mod scalar;
 mod stock;
 mod stock_mutations;
+mod subscription;
 mod user_error;
 mod user_error_code;
 mod variant;
 
-use async_graphql::{EmptySubscription, MergedObject, Schema as GraphQlSchema};
+use async_graphql::{MergedObject, Schema as GraphQlSchema};
 
 pub(crate) use execute::{Prepared, RequestContext};
+use page::List;
 
 /// The schema with its roots.
-pub(crate) type Schema = GraphQlSchema<Query, Mutation, EmptySubscription>;
+pub(crate) type Schema = GraphQlSchema<Query, Mutation, subscription::Root>;
 
 /// What can be asked.
 #[derive(Default, MergedObject)]
@@ -56,6 +63,10 @@ pub(crate) struct Query(
     payment::PaymentQuery,
     stock::StockQuery,
     review::ReviewQuery,
+    sales::SalesQuery,
+    journal::JournalQuery,
+    anomaly::AnomalyQuery,
+    node::NodeQuery,
     log::LogQuery,
 );
 
@@ -73,7 +84,17 @@ pub(crate) struct Mutation(
 
 /// The schema, ready to run.
 pub(crate) fn schema() -> Schema {
-    GraphQlSchema::build(Query::default(), Mutation::default(), EmptySubscription).limit_recursive_depth(64).finish()
+    GraphQlSchema::build(Query::default(), Mutation::default(), subscription::Root)
+        .limit_recursive_depth(64)
+        .override_output_type_description::<List<product::Product>>("A page of products.")
+        .override_output_type_description::<List<order::Order>>("A page of orders.")
+        .override_output_type_description::<List<payment::Payment>>("A page of payments.")
+        .override_output_type_description::<List<stock::StockLevel>>("A page of stock levels.")
+        .override_output_type_description::<List<review::Review>>("A page of reviews.")
+        .override_output_type_description::<List<history::HistoryEntry>>("A page of events.")
+        .override_output_type_description::<List<journal::JournalLine>>("A page of the journal.")
+        .override_output_type_description::<List<anomaly::Anomaly>>("A page of anomalies.")
+        .finish()
 }
 
 /// The schema in the schema definition language.

@@ -37,7 +37,7 @@ pub(crate) struct OrderDetails {
 #[graphql(complex)]
 pub(crate) struct Order {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// The number that people use for it.
     number: String,
     /// Where it stands.

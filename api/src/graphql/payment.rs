@@ -104,7 +104,7 @@ pub(crate) struct Decline {
 #[graphql(complex)]
 pub(crate) struct Payment {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// How far it has come.
     status: PaymentStatus,
     /// The gateway that moves the money, such as `sandbox`.

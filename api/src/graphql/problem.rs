@@ -1,7 +1,7 @@
 //! Top-level errors: what is wrong with a request or with us, never a business rule. Each has a stable code.
 
 use async_graphql::{Error, ErrorExtensions};
-use projections::{NotYet, ViewError};
+use projections::ViewError;
 
 fn coded(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
@@ -20,11 +20,6 @@ pub(crate) fn bad_id(argument: &str) -> Error {
 /// A list that is asked for with more rows than it gives at once.
 pub(crate) fn page_limit(most: i32) -> Error {
     coded("PAGE_LIMIT", format!("`first` and `last` must be between 0 and {most}"))
-}
-
-/// A position that the views have not come to in time.
-pub(crate) fn not_yet_visible(not_yet: &NotYet) -> Error {
-    coded("NOT_YET_VISIBLE", not_yet.to_string())
 }
 
 /// Too many commands are waiting.

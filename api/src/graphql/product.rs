@@ -53,7 +53,7 @@ pub(crate) struct PriceRange {
 #[graphql(complex)]
 pub(crate) struct Product {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// Its name as shoppers read it.
     title: String,
     /// Its name in the URL, unique in the store.

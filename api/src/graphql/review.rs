@@ -22,7 +22,7 @@ use crate::{
 #[graphql(complex)]
 pub(crate) struct Review {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// 1 (worst) to 5 (best).
     rating: u8,
     /// Its title.

@@ -24,7 +24,7 @@ use crate::{
 #[graphql(complex)]
 pub(crate) struct StockLevel {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// What is held.
     sku: String,
     /// Where it is held.

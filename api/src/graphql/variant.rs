@@ -19,7 +19,7 @@ use crate::shop::Shop;
 #[graphql(complex)]
 pub(crate) struct Variant {
     /// Its id.
-    id: ID,
+    pub(crate) id: ID,
     /// Its stock keeping unit, unique in the store.
     sku: String,
     /// What tells it from its siblings, such as `100 g`.

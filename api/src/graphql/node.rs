@@ -1,0 +1,102 @@
+//! Anything that has an id, looked up by it.
+
+use async_graphql::{Context, Error, ID, Interface, Object};
+
+use crate::{
+    access::{Caller, Permission},
+    graphql::{
+        cart::{self, Cart},
+        category::Category,
+        changed::{payment_at, stock_at},
+        global_id::{self, Kind},
+        loader::{CategoryById, OrderById, ProductById, VariantById, load},
+        order::Order,
+        payment::Payment,
+        problem,
+        product::Product,
+        review::{Review, review_at},
+        stock::StockLevel,
+        variant::Variant,
+    },
+};
+
+/// Anything that has an id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "&ID", desc = "Its id, unique over all kinds of things."))]
+#[allow(clippy::large_enum_variant, reason = "a node is built once and resolved at once")]
+pub(crate) enum Node {
+    /// A product.
+    Product(Product),
+    /// A variant.
+    Variant(Variant),
+    /// A category.
+    Category(Category),
+    /// A cart.
+    Cart(Cart),
+    /// An order.
+    Order(Order),
+    /// A payment.
+    Payment(Payment),
+    /// A stock level.
+    StockLevel(StockLevel),
+    /// A review.
+    Review(Review),
+}
+
+/// The thing of an id: null when there is none, when the caller may not see it, and for kinds that are not nodes.
+async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
+    let Some((kind, _)) = global_id::parts(id) else { return Err(problem::bad_id("id")) };
+    let may = |permission| ctx.data::<Caller>().is_ok_and(|caller| caller.may(permission));
+    macro_rules! own {
+        () => {
+            match global_id::decode(kind, id) {
+                Some(own) => own,
+                None => return Err(problem::bad_id("id")),
+            }
+        };
+    }
+    Ok(match kind {
+        Kind::Product => Product::visible(ctx, load(ctx, ProductById(own!())).await?)?.map(Node::Product),
+        Kind::Variant => variant(ctx, own!()).await?.map(Node::Variant),
+        Kind::Category => load(ctx, CategoryById(own!())).await?.map(|row| Node::Category(Category::new(row))),
+        Kind::Cart => cart::find(ctx, own!()).await?.map(Node::Cart),
+        Kind::Order => load(ctx, OrderById(own!())).await?.map(|row| Node::Order(Order::new(row))),
+        Kind::Payment => payment_at(ctx, Some(own!())).await?.map(Node::Payment),
+        Kind::Stock if may(Permission::ViewStock) => stock_at(ctx, Some(own!())).await?.map(Node::StockLevel),
+        Kind::Review if may(Permission::ViewOrders) => review_at(ctx, Some(own!())).await?.map(Node::Review),
+        Kind::Stock | Kind::Review | Kind::Fulfilment | Kind::Promotion => None,
+    })
+}
+
+/// A variant whose product the caller may see.
+async fn variant(ctx: &Context<'_>, id: event_schemas::VariantId) -> Result<Option<Variant>, Error> {
+    let Some(row) = load(ctx, VariantById(id)).await? else { return Ok(None) };
+    let product = load(ctx, ProductById(row.product_id)).await?;
+    Ok(Product::visible(ctx, product)?.map(|_| Variant::new(row, None)))
+}
+
+/// The most ids that are looked up at once.
+const MOST: usize = 100;
+
+#[derive(Default)]
+pub(crate) struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// The thing of an id; null when there is none that the caller may see.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Node>, Error> {
+        find(ctx, &id).await
+    }
+
+    /// The things of ids, in the order asked; null where there is none that the caller may see.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Their ids, at most 100.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, Error> {
+        if ids.len() > MOST {
+            return Err(problem::bad_input(format!("at most {MOST} ids are looked up at once")));
+        }
+        futures::future::try_join_all(ids.iter().map(|id| find(ctx, id))).await
+    }
+}

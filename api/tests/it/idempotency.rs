@@ -1,0 +1,60 @@
+//! The same request sent twice, or a hundred times, does one thing.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::{
+    server::Server,
+    shop::{ORDER, full_cart, tea},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_sent_100_times_in_parallel_places_one_order() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let cart = full_cart(&server, "TEA-100", 1, "EUR").await;
+    let header = [("idempotency-key", "checkout-1")];
+    let send = || server.mutate_with(None, "cartCheckout", ORDER, json!({ "cartId": cart }), &header);
+    let answers = futures::future::join_all((0..100).map(|_| send())).await;
+    let different: BTreeSet<String> = answers.iter().map(ToString::to_string).collect();
+    assert_eq!(different.len(), 1, "{different:?}");
+    assert_eq!(answers[0]["userErrors"], json!([]));
+    let stock = server.run(Some(api::access::Role::Admin), "{ stock(sku: \"TEA-100\") { reserved } }", json!({})).await;
+    assert_eq!(stock["data"]["stock"]["reserved"], 1);
+}
+
+#[tokio::test]
+async fn the_same_key_with_other_input_is_refused_and_a_refusal_is_not_remembered() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 1).await;
+    let create = |key: &str, currency: &str| json!({ "currency": currency, "idempotencyKey": key });
+    let first = server.mutate(None, "cartCreate", "cart { id }", create("a", "EUR")).await;
+    assert_eq!(server.mutate(None, "cartCreate", "cart { id }", create("a", "EUR")).await, first);
+    let reused = server.mutate(None, "cartCreate", "cart { id }", create("a", "GBP")).await;
+    assert_eq!((&reused["cart"], &reused["userErrors"][0]["code"]), (&json!(null), &json!("IDEMPOTENCY_KEY_REUSED")));
+    assert_ne!(server.mutate(None, "cartCreate", "cart { id }", create("b", "EUR")).await["cart"]["id"], first["cart"]["id"]);
+
+    let cart = full_cart(&server, "TEA-100", 2, "EUR").await;
+    let checkout = json!({ "cartId": cart, "idempotencyKey": "c" });
+    let refused = server.mutate(None, "cartCheckout", "order { id }", checkout.clone()).await;
+    assert_eq!(refused["userErrors"][0]["code"], "INSUFFICIENT_STOCK");
+    let more = json!({ "sku": "TEA-100", "quantity": 5 });
+    server.done(Some(api::access::Role::Merchant), "stockReceive", "stock { onHand }", more).await;
+    server.done(None, "cartCheckout", "order { id }", checkout).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_buyers_of_50_units_place_50_orders_and_are_refused_150_times_by_name() {
+    let server = Server::start().await;
+    tea(&server, "HOT", "9.00", "EUR", 50).await;
+    let carts = futures::future::join_all((0..200).map(|_| full_cart(&server, "HOT", 1, "EUR"))).await;
+    let buy = |cart| server.mutate(None, "cartCheckout", "order { id }", json!({ "cartId": cart }));
+    let answers = futures::future::join_all(carts.into_iter().map(buy)).await;
+    let orders: BTreeSet<&str> = answers.iter().filter_map(|answer| answer["order"]["id"].as_str()).collect();
+    let refused = answers.iter().filter(|answer| answer["userErrors"][0]["__typename"] == "InsufficientStock").count();
+    assert_eq!((orders.len(), refused), (50, 150));
+    let stock =
+        server.run(Some(api::access::Role::Admin), "{ stock(sku: \"HOT\") { onHand reserved available } }", json!({})).await;
+    assert_eq!(stock["data"]["stock"], json!({ "onHand": 50, "reserved": 50, "available": 0 }));
+}
