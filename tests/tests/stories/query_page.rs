@@ -87,7 +87,7 @@ impl Browser {
 }
 
 #[tokio::test]
-async fn the_page_of_the_shop_runs_a_query_where_nothing_outside_can_be_reached() {
+async fn the_page_of_the_shop_runs_its_first_query_where_nothing_outside_can_be_reached() {
     let Some(command) = Browser::command() else {
         println!("skipped: there is no chromium here to open the query page with");
         return;
@@ -98,8 +98,7 @@ async fn the_page_of_the_shop_runs_a_query_where_nothing_outside_can_be_reached(
 
     let visible = "document.querySelector('#plain')?.offsetHeight > 0 && document.querySelector('#graphiql').hidden";
     browser.wait_until(visible).await;
-    browser.evaluate("document.querySelector('#query').value = '{ shop: __typename }'").await;
     browser.evaluate("document.querySelector('#form button').click()").await;
-    browser.wait_until("document.querySelector('#result').textContent.includes('\"shop\":')").await;
+    browser.wait_until("document.querySelector('#result').textContent.includes('\"totalCount\": 0')").await;
     assert_eq!(browser.evaluate(visible).await, json!(true), "GraphiQL could not be loaded, so the plain page stays");
 }
