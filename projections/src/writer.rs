@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,11 @@ use crate::{
 const MOST_CACHED_ROWS: usize = 10_000;
 /// A new view that is further behind than this is built aside, without indexes, and published when it is whole.
 const BUILD_ASIDE: u64 = 20_000;
+
+/// So many projections are folded at a time, when a batch is large enough to be worth it.
+const FOLDING_THREADS: usize = 2;
+/// A batch of fewer events is folded on one thread.
+const WORTH_A_THREAD: usize = 512;
 
 /// A generation of a projection.
 struct Follower {
@@ -45,6 +51,8 @@ struct Step {
 
 pub(crate) struct Writer {
     connection: Connection,
+    /// What folds load rows through, one for each thread that folds.
+    readers: Vec<Connection>,
     followers: Vec<Follower>,
     log_id: Uuid,
     /// Held as long as this writer lives: two writers would undo each other's work.
@@ -61,7 +69,8 @@ impl Writer {
         for checkpoint in &stored {
             checkpoint.check(log_id, head)?;
         }
-        let mut writer = Self { connection, followers: Vec::new(), log_id, _lock: lock };
+        let readers = (0..FOLDING_THREADS).map(|_| sqlite::open_reader(views.path())).collect::<Result<_, _>>()?;
+        let mut writer = Self { connection, readers, followers: Vec::new(), log_id, _lock: lock };
         for projection in projections {
             let own = stored.iter().filter(|checkpoint| checkpoint.projection == projection.name).cloned();
             writer.transaction(|writer| writer.adopt(projection, own.collect(), head))?;
@@ -77,7 +86,7 @@ impl Writer {
             if let Err(error) = self.connection.execute_batch("ROLLBACK") {
                 tracing::debug!(%error, "nothing to roll back");
             }
-            self.followers.iter_mut().for_each(|follower| follower.cache.forget());
+            self.forget();
         }
         result
     }
@@ -171,13 +180,13 @@ impl Writer {
         positions
     }
 
-    /// Folds a batch into every generation that stands right before it: rows and checkpoints in one transaction.
+    /// Folds a batch into every generation that stands right before it, then writes rows and checkpoints in one
+    /// transaction. A fold writes nothing, so projections are folded side by side.
     pub fn apply(&mut self, batch: &Batch) -> Result<(), ViewError> {
-        let steps = self.transaction(|writer| {
+        let steps = self.fold(batch).inspect_err(|_| self.forget())?;
+        self.transaction(|writer| {
             let Self { connection, followers, .. } = writer;
-            let cohort = followers.iter_mut().enumerate();
-            let cohort = cohort.filter(|(_, follower)| follower.is_going() && follower.checkpoint.position == batch.after);
-            cohort.map(|(index, follower)| follower.apply(connection, index, batch)).collect::<Result<Vec<_>, _>>()
+            steps.iter().try_for_each(|step| followers[step.follower].write(connection, step))
         })?;
         for Step { follower, position, seen_at, halted } in steps {
             let follower = &mut self.followers[follower];
@@ -185,6 +194,34 @@ impl Writer {
             follower.cache.shrink(MOST_CACHED_ROWS);
         }
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.followers.iter_mut().for_each(|follower| follower.cache.forget());
+    }
+
+    fn fold(&mut self, batch: &Batch) -> Result<Vec<Step>, ViewError> {
+        let cohort = self.followers.iter_mut().enumerate();
+        let cohort =
+            Mutex::new(cohort.filter(|(_, follower)| follower.is_going() && follower.checkpoint.position == batch.after));
+        let next = || cohort.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = |reader: &mut Connection| -> Result<Vec<Step>, ViewError> {
+            std::iter::from_fn(next).map(|(index, follower)| follower.fold_batch(reader, index, batch)).collect()
+        };
+        let Some((first, others)) = self.readers.split_first_mut() else { return Ok(Vec::new()) };
+        if batch.events.len() < WORTH_A_THREAD {
+            return work(first);
+        }
+        std::thread::scope(|scope| {
+            let work = &work;
+            let running: Vec<_> = others.iter_mut().map(|reader| scope.spawn(move || work(reader))).collect();
+            let mut steps = work(first)?;
+            for thread in running {
+                let panicked = |_| ViewError::Unavailable("a thread that folds panicked".to_owned());
+                steps.extend(thread.join().map_err(panicked)??);
+            }
+            Ok(steps)
+        })
     }
 
     /// Puts every generation that has caught up with `head` in the place of the one that served until now, in one
@@ -266,14 +303,13 @@ impl Follower {
         self.followed && self.checkpoint.halted.is_none()
     }
 
-    /// Folds a batch, up to the first event that cannot be folded; that one halts it.
-    fn apply(&mut self, connection: &Connection, index: usize, batch: &Batch) -> Result<Step, ViewError> {
+    /// Folds a batch in memory, up to the first event that cannot be folded; that one halts it.
+    fn fold_batch(&mut self, connection: &Connection, index: usize, batch: &Batch) -> Result<Step, ViewError> {
         let started = Instant::now();
-        connection.prepare_cached("SAVEPOINT fold")?.execute([])?;
         let mut events = batch.events.as_slice();
         let mut halted = batch.unreadable.as_ref().map(|(position, reason)| halt(*position, reason));
         if let Err((failed, reason)) = self.fold(connection, events)? {
-            connection.prepare_cached("ROLLBACK TO fold")?.execute([])?;
+            // Nothing of the batch is written yet: what came before the failing event is folded again, without it.
             self.cache.forget();
             halted = Some(halt(events[failed].position, &reason));
             events = &events[..failed];
@@ -282,15 +318,21 @@ impl Follower {
                 return Err(ViewError::Damaged { table, reason: format!("its fold is not deterministic: {reason}") });
             }
         }
-        self.cache.flush(&SqliteSession { connection, statements: &self.statements })?;
         let position = events.last().map_or(self.checkpoint.position, |event| event.position);
         let seen_at = events.last().map_or(self.checkpoint.seen_at, |event| Some(event.recorded_at));
-        let mut checkpoint = self.checkpoint.clone();
-        checkpoint.advance(position, seen_at, halted.clone());
-        checkpoint.save(connection)?;
-        connection.prepare_cached("RELEASE fold")?.execute([])?;
         self.spent += started.elapsed();
         Ok(Step { follower: index, position, seen_at, halted })
+    }
+
+    /// Writes the rows that a batch changed, and the checkpoint.
+    fn write(&mut self, connection: &Connection, step: &Step) -> Result<(), ViewError> {
+        let started = Instant::now();
+        self.cache.flush(&SqliteSession { connection, statements: &self.statements })?;
+        let mut checkpoint = self.checkpoint.clone();
+        checkpoint.advance(step.position, step.seen_at, step.halted.clone());
+        checkpoint.save(connection)?;
+        self.spent += started.elapsed();
+        Ok(())
     }
 
     /// Folds events; gives the number of the first that cannot be folded, and why.
