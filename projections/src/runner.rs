@@ -97,7 +97,8 @@ impl Feed {
             None => read(Arc::clone(&self.log), after, self.batch, head).await?,
         };
         let last = batch.last();
-        if batch.unreadable.is_none() && last < head && self.ahead.is_none() {
+        // What was read ahead for someone else, if anything, is given up: few ever catch up from two places at once.
+        if batch.unreadable.is_none() && last < head {
             self.ahead = Some((last, tokio::spawn(read(Arc::clone(&self.log), last, self.batch, head))));
         }
         Ok(batch)

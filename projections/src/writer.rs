@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A table whose cache holds more rows than this is forgotten after its batch, which bounds the runner's memory.
-const MOST_CACHED_ROWS: usize = 10_000;
+const MOST_CACHED_ROWS: usize = 5_000;
 /// A new view that is further behind than this is built aside, without indexes, and published when it is whole.
 const BUILD_ASIDE: u64 = 20_000;
 
