@@ -180,7 +180,7 @@ impl CartMutation {
             let lines = lines(&input.lines.unwrap_or_default(), QuantityChange::Add)?;
             let cart_id = CartId(outside.new_id());
             let (now, config) = (outside.now, outside.config.clone());
-            let cart = CreateCart { cart_id, currency, customer_id: None, now, config: config.clone() };
+            let cart = CreateCart { cart_id, currency, customer_id: outside.customer_id.clone(), now, config: config.clone() };
             let lines = if lines.is_empty() { None } else { Some(SetCartLines { cart_id, lines, now, config }) };
             Ok(InTurn { first: cart, second: lines })
         });

@@ -4,8 +4,8 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use async_graphql::{Context, Error, InputType, Value};
 use domain::{Decision, StoreConfig};
-use engine::{CommandError, Outcome};
-use event_schemas::{Idempotency, Metadata, Position, Timestamp};
+use engine::{CommandError, Fault, Outcome};
+use event_schemas::{CustomerId, Idempotency, Metadata, Position, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -79,6 +79,8 @@ pub(crate) struct Refused {
 pub(crate) struct Outside<'s> {
     pub(crate) now: Timestamp,
     pub(crate) config: &'s Arc<StoreConfig>,
+    /// The customer who asks, if known.
+    pub(crate) customer_id: Option<CustomerId>,
     shop: &'s Shop,
 }
 
@@ -101,7 +103,7 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
 ) -> Result<Result<Outcome, Refused>, Error> {
     let (shop, request) = (ctx.data::<Arc<Shop>>()?, ctx.data::<Arc<RequestContext>>()?);
     let idempotency = idempotency(request, operation, &input);
-    let outside = Outside { now: shop.engine.clock().now(), config: &shop.config, shop };
+    let outside = Outside { now: shop.engine.clock().now(), config: &shop.config, customer_id: request.customer_id(), shop };
     let decision = match decision(input, &outside) {
         Ok(decision) => decision,
         Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
@@ -124,7 +126,8 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
             Ok(Err(refused(shop, vec![UserError::new(UserErrorCode::IdempotencyKeyReused, error.to_string())])))
         }
         Err(CommandError::Overloaded { retry_after }) => Err(problem::overloaded(retry_after)),
-        Err(CommandError::Fault(fault)) => Err(problem::fault(&format!("{operation} ({}): {fault}", request.correlation_id))),
+        Err(CommandError::Fault(Fault::Stopping)) => Err(problem::stopping()),
+        Err(CommandError::Fault(fault)) => Err(problem::fault(&format!("{operation}: {fault}"))),
     }
 }
 

@@ -10,12 +10,13 @@ use async_graphql::{
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     value,
 };
-use event_schemas::Position;
+use event_schemas::{CustomerId, Position};
 use futures::{StreamExt, stream::BoxStream};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    access::Caller,
+    access::{Caller, Role},
     graphql::loader::Loaders,
     http::{Incoming, Refused, coded},
     limits,
@@ -41,6 +42,19 @@ pub(crate) struct RequestContext {
     pub(crate) min_position: Option<Position>,
     /// The last position that the request itself wrote.
     pub(crate) written: Arc<AtomicU64>,
+}
+
+impl RequestContext {
+    /// What every log line about the request carries.
+    fn span(&self) -> tracing::Span {
+        tracing::error_span!("request", correlation_id = %self.correlation_id)
+    }
+
+    /// The customer that the caller is, if it is one that the shop can tell apart.
+    pub(crate) fn customer_id(&self) -> Option<CustomerId> {
+        let subject = self.caller.subject.as_ref().filter(|_| self.caller.role == Role::Shopper)?;
+        CustomerId::new(subject.clone()).ok()
+    }
 }
 
 /// An operation that is well formed and within the limits.
@@ -85,8 +99,8 @@ impl Prepared {
     pub(crate) async fn execute(self, shop: &Arc<Shop>) -> Result<Response, Refused> {
         self.wait(shop).await?;
         let request = self.request.data(Loaders::new(shop)).data(shop.clone());
-        let response = shop.schema.execute(request).await;
-        Ok(finished(shop, response, &self.context))
+        let response = shop.schema.execute(request).instrument(self.context.span()).await;
+        Ok(finished(shop, response))
     }
 
     /// Runs any operation: a subscription answers until it ends, the others once.
@@ -96,8 +110,10 @@ impl Prepared {
     pub(crate) async fn stream(self, shop: &Arc<Shop>) -> Result<BoxStream<'static, Response>, Refused> {
         self.wait(shop).await?;
         let request = self.request.data(Loaders::new(shop)).data(shop.clone());
-        let (shop, context) = (shop.clone(), self.context);
-        Ok(shop.schema.execute_stream(request).map(move |response| finished(&shop, response, &context)).boxed())
+        let (shop, span) = (shop.clone(), self.context.span());
+        let mut answers = shop.schema.execute_stream(request);
+        let answers = futures::stream::poll_fn(move |cx| span.in_scope(|| answers.poll_next_unpin(cx)));
+        Ok(answers.map(move |response| finished(&shop, response)).boxed())
     }
 
     async fn wait(&self, shop: &Shop) -> Result<(), Refused> {
@@ -127,12 +143,11 @@ fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<
 }
 
 /// Gives every error a code, and tells how fresh the answer is.
-fn finished(shop: &Shop, mut response: Response, context: &RequestContext) -> Response {
+fn finished(shop: &Shop, mut response: Response) -> Response {
     for error in std::mem::take(&mut response.errors) {
         let code = if error.path.is_empty() { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
         response.errors.push(coded(error, code));
     }
     let (applied, lag) = shop.freshness();
-    tracing::trace!(correlation_id = %context.correlation_id, applied, "finished");
     response.extension("daybook", value!({ "position": applied, "lagMs": lag }))
 }

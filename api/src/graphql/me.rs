@@ -1,11 +1,24 @@
 //! Who the caller is to the shop.
 
-use async_graphql::{Context, Object, SimpleObject};
+use std::sync::Arc;
 
-use crate::access::{Caller, Role};
+use async_graphql::{ComplexObject, Context, Error, Object, SimpleObject};
+use projections::{OrderFilter, OrderSort};
+
+use crate::{
+    access::{Caller, Role},
+    graphql::{
+        RequestContext,
+        order::Order,
+        page::{self, List, Paging},
+        problem,
+    },
+    shop::Shop,
+};
 
 /// The caller, as the shop knows it.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Me {
     /// What the caller is to the shop.
     role: Role,
@@ -15,13 +28,35 @@ pub(crate) struct Me {
     actor: String,
 }
 
+#[ComplexObject]
+impl Me {
+    /// The caller's own orders, the newest first; none for a guest, whose orders are found by their ids.
+    async fn orders(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<List<Order>, Error> {
+        let page = Paging { first, after, last, before }.page(ctx)?;
+        let Some(customer_id) = ctx.data::<Arc<RequestContext>>()?.customer_id() else {
+            return Ok(page::connection([], false, false, Some(0)));
+        };
+        let filter = OrderFilter { customer_id: Some(customer_id), ..OrderFilter::default() };
+        let views = &ctx.data::<Arc<Shop>>()?.views;
+        let listed = views.read(move |reader| reader.orders(&filter, OrderSort::Placed, true, &page)).await;
+        Ok(page::list(listed.map_err(problem::view)?, Order::new))
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct MeQuery;
 
 #[Object]
 impl MeQuery {
     /// Who the caller is to the shop: a shopper unless a token says otherwise.
-    async fn me(&self, ctx: &Context<'_>) -> async_graphql::Result<Me> {
+    async fn me(&self, ctx: &Context<'_>) -> Result<Me, Error> {
         let caller = ctx.data::<Caller>()?;
         Ok(Me { role: caller.role, subject: caller.subject.clone(), actor: caller.actor() })
     }

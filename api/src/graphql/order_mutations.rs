@@ -233,7 +233,7 @@ impl OrderMutation {
                 review: ReviewSubmitted {
                     review_id: ReviewId(outside.new_id()),
                     order_id: read_input::id(Kind::Order, &input.order_id, &["orderId"])?,
-                    customer_id: None,
+                    customer_id: outside.customer_id.clone(),
                     rating: u8::try_from(input.rating.0).unwrap_or(0),
                     title: text(input.title, "title")?,
                     comment: text(input.comment, "comment")?,

@@ -31,6 +31,11 @@ pub(crate) fn overloaded(retry_after: std::time::Duration) -> Error {
     })
 }
 
+/// The server is stopping: another node, or this one after its restart, will carry it out.
+pub(crate) fn stopping() -> Error {
+    coded("STOPPING", "the server is stopping; nothing was done")
+}
+
 /// Something failed that is not the caller's business: the operator reads it in the log, the caller gets no detail.
 pub(crate) fn fault(error: &dyn std::fmt::Display) -> Error {
     tracing::error!(%error, "a request failed");

@@ -1,5 +1,7 @@
 //! The server from outside: what clients may rely on.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
+
 mod back_office;
 mod http_rules;
 mod idempotency;

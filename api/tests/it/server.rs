@@ -35,8 +35,13 @@ impl Server {
 
     /// A token of the shop for a role.
     pub fn token(&self, role: Role, ttl: Duration) -> String {
+        self.token_of(Caller { role, subject: None }, ttl)
+    }
+
+    /// A token of the shop for somebody.
+    pub fn token_of(&self, caller: Caller, ttl: Duration) -> String {
         let key = TokenKey::open(&DataFolder::create(self.folder.path()).unwrap()).unwrap();
-        key.issue(&Caller { role, subject: None }, ttl, chrono::Utc::now()).unwrap().0
+        key.issue(&caller, ttl, chrono::Utc::now()).unwrap().0
     }
 
     /// A POST to `/graphql` with a JSON content type.

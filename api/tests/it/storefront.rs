@@ -1,5 +1,8 @@
 //! A guest buys: from the catalog to a confirmed payment, and what forbids it.
 
+use std::time::Duration;
+
+use api::access::{Caller, Role};
 use serde_json::json;
 
 use crate::{
@@ -58,6 +61,35 @@ async fn a_guest_fills_a_cart_checks_out_and_pays() {
     );
     let seen = server.run(None, "query($id: ID!) { cart(id: $id) { state order { number } } }", json!({ "id": cart })).await;
     assert_eq!(seen["data"]["cart"], json!({ "state": "CHECKED_OUT", "order": { "number": placed["order"]["number"] } }));
+}
+
+#[tokio::test]
+async fn a_customer_finds_their_own_orders_and_only_they_can_review_them() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let bearer = |name: &str| {
+        let caller = Caller { role: Role::Shopper, subject: Some(name.to_owned()) };
+        format!("Bearer {}", server.token_of(caller, Duration::from_secs(60)))
+    };
+    let (ana, eve) = (bearer("ana"), bearer("eve"));
+    let (ana, eve) = ([("authorization", ana.as_str())], [("authorization", eve.as_str())]);
+    let lines = json!([{ "sku": "TEA-100", "quantity": 1 }]);
+    let cart = server.mutate_with(None, "cartCreate", "cart { id }", json!({ "lines": lines }), &ana).await["cart"]["id"].clone();
+    let details = json!({ "cartId": cart, "email": "ana@example.com", "shippingAddress": home(), "shippingMethod": "standard" });
+    server.mutate_with(None, "cartUpdate", "cart { id }", details, &ana).await;
+    let placed = server.mutate_with(None, "cartCheckout", ORDER, json!({ "cartId": cart }), &ana).await;
+    let confirm = json!({ "paymentId": placed["payment"]["id"], "token": "sandbox_ok" });
+    server.mutate_with(None, "paymentConfirm", "payment { status }", confirm, &ana).await;
+    let mine = "{ me { actor orders { totalCount nodes { id customerId } } } }";
+    let seen = server.send(None, mine, json!({}), &ana).await["data"]["me"].clone();
+    let order = json!({ "id": placed["order"]["id"], "customerId": "ana" });
+    assert_eq!(seen, json!({ "actor": "shopper:ana", "orders": { "totalCount": 1, "nodes": [order] } }));
+    assert_eq!(server.send(None, mine, json!({}), &eve).await["data"]["me"]["orders"]["totalCount"], 0);
+    assert_eq!(server.ask(mine).await["data"]["me"]["orders"]["nodes"], json!([]));
+    let review = json!({ "orderId": placed["order"]["id"], "rating": 4 });
+    let by_eve = server.mutate_with(None, "reviewSubmit", "review { id }", review.clone(), &eve).await;
+    assert_eq!(by_eve["userErrors"][0]["code"], "NOT_THE_BUYER");
+    assert_eq!(server.mutate_with(None, "reviewSubmit", "review { rating }", review, &ana).await["review"]["rating"], 4);
 }
 
 #[tokio::test]
