@@ -11,7 +11,7 @@ use crate::{
 
 impl Shop {
     /// Everything that Prometheus reads, in its text format.
-    pub(crate) fn exposition(&self) -> String {
+    pub(crate) async fn exposition(&self) -> String {
         let mut text = self.metrics.exposition();
         let engine = self.engine.metrics();
         let counters = [
@@ -35,7 +35,24 @@ impl Shop {
         histogram(&mut text, "daybook_engine_append_microseconds", "Time of one durable append.", &engine.append_micros);
         gauge(&mut text, "daybook_log_head", "The last position of the log.", self.head());
         self.projections(&mut text);
+        self.processes(&mut text);
+        if let Ok(letters) = self.log.dead_letters().await {
+            gauge(&mut text, "daybook_dead_letters", "Work that failed and waits for an operator.", letters.len() as u64);
+        }
         text
+    }
+
+    fn processes(&self, text: &mut String) {
+        let processes = self.processes.status();
+        header(text, "daybook_process_position", "gauge", "Up to which event a process has done its work or put it off.");
+        for process in &processes {
+            let _ = writeln!(text, "daybook_process_position{{name=\"{}\"}} {}", process.name, process.position);
+        }
+        header(text, "daybook_process_stalled", "gauge", "1 while a process cannot go on.");
+        for process in &processes {
+            let stalled = u8::from(process.stalled.is_some());
+            let _ = writeln!(text, "daybook_process_stalled{{name=\"{}\"}} {stalled}", process.name);
+        }
     }
 
     fn projections(&self, text: &mut String) {

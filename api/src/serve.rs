@@ -86,10 +86,11 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     let folder = DataFolder::create(&config.data)?;
     let lock = folder.lock()?;
     let token_key = TokenKey::open(&folder)?;
-    let (shop, runner) = open(&config, &folder, token_key).await?;
+    // The address comes first: without it nothing is to be decided.
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let (shop, runner) = open(&config, &folder, token_key).await?;
     let router = http::router(shop.clone());
     let mut stopping = shop.stopping.subscribe();
     let serving = tokio::spawn(async move {

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_graphql::{Context, Error, ID, Object};
 use domain::{ConfirmPayment, Decision, RequestCapture, RequestRefund, RequestVoid};
 use event_schemas::{PaymentId, Position, RefundId};
+use projections::Reader;
 
 use crate::{
     access::{Permission, sees},
     graphql::{
-        changed::{order_at, payment_at},
         command::{MutationInput, Outside, carry_out, input, payload, read_back},
         global_id::{self, Kind},
         money::MoneyInput,
@@ -94,17 +94,22 @@ async fn settled<I: MutationInput, D: Decision>(
         Err(refused) => return Ok(refused.into()),
     };
     let shop = ctx.data::<Arc<Shop>>()?;
-    let position = settle(shop, outcome.position).await;
-    let id = global_id::decode::<PaymentId>(Kind::Payment, &payment_id);
-    let shown = read_back(ctx, position).await;
-    let payment = if shown { payment_at(ctx, id).await? } else { None };
-    let order = match id {
-        Some(id) if shown => {
-            let row = shop.views.read(move |reader| reader.payment(id)).await.map_err(problem::view)?;
-            order_at(ctx, row.map(|row| row.order_id)).await?
-        }
-        _ => None,
-    };
+    let settled = settle(shop, outcome.position).await;
+    let (mut payment, mut order) = (None, None);
+    if let Some(id) = global_id::decode::<PaymentId>(Kind::Payment, &payment_id)
+        && read_back(ctx, settled).await
+    {
+        let read = move |reader: &Reader<'_>| {
+            let payment = reader.payment(id)?;
+            let order = payment.as_ref().map(|payment| reader.order(payment.order_id)).transpose()?;
+            Ok((payment, order.flatten()))
+        };
+        (payment, order) = shop.views.read(read).await.map_err(problem::view)?;
+    }
+    // The rows say which events made them what they are, so a repeated request gets the same position again.
+    let rows = [payment.as_ref().map(|row| row.position), order.as_ref().map(|row| row.position)];
+    let position = rows.into_iter().flatten().fold(outcome.position, Position::max);
+    let (payment, order) = (payment.map(Payment::new), order.map(Order::new));
     Ok(PaymentPayload { payment, order, position: Long::of(position), user_errors: Vec::new() })
 }
 

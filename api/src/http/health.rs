@@ -25,6 +25,6 @@ pub(crate) async fn ready(State(shop): State<Arc<Shop>>) -> Response {
 
 /// `/metrics`.
 pub(crate) async fn metrics(State(shop): State<Arc<Shop>>) -> Response {
-    let text = shop.exposition();
+    let text = shop.exposition().await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

@@ -44,6 +44,22 @@ async fn the_same_key_with_other_input_is_refused_and_a_refusal_is_not_remembere
     server.done(None, "cartCheckout", "order { id }", checkout).await;
 }
 
+#[tokio::test]
+async fn a_payment_that_is_confirmed_twice_with_one_key_is_answered_alike_and_taken_once() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let cart = full_cart(&server, "TEA-100", 1, "EUR").await;
+    let placed = server.done(None, "cartCheckout", ORDER, json!({ "cartId": cart })).await;
+    let confirm = json!({ "paymentId": placed["payment"]["id"], "token": "sandbox_ok", "idempotencyKey": "k" });
+    let shown = "payment { status captured { amountMinor } } order { status received { amountMinor } }";
+    let first = server.done(None, "paymentConfirm", shown, confirm.clone()).await;
+    server.done(None, "cartCreate", "cart { id }", json!({})).await;
+    assert_eq!(server.done(None, "paymentConfirm", shown, confirm).await, first);
+    assert_eq!(first["order"], json!({ "status": "PAID", "received": { "amountMinor": 940 } }));
+    let other = json!({ "paymentId": placed["payment"]["id"], "token": "sandbox_ok" });
+    assert_eq!(server.mutate(None, "paymentConfirm", shown, other).await["userErrors"][0]["code"], "WRONG_STATE");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_buyers_of_50_units_place_50_orders_and_are_refused_150_times_by_name() {
     let server = Server::start().await;

@@ -62,3 +62,37 @@ fn a_token_is_one_line_and_a_wrong_role_is_a_wrong_flag() {
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
     }
 }
+
+#[test]
+fn an_address_in_use_is_refused_before_anything_is_decided() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut first, url) = serving(folder.path());
+    let address = url.trim_start_matches("http://");
+    let second = daybook(other.path()).args(["serve", "--listen", address]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(errors(&second).contains("cannot listen on"), "{}", errors(&second));
+    assert!(!other.path().join("events.db").exists());
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_kill_and_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = |url: &str| {
+        let query = "mutation { cartCreate(input: { currency: \"EUR\" }) { cart { id } position } }";
+        let body = serde_json::json!({ "query": query });
+        let request = reqwest::Client::new().post(format!("{url}/graphql")).json(&body);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { request.send().await.unwrap().json::<Value>().await.unwrap() })["data"]["cartCreate"].clone()
+    };
+    let (mut first, url) = serving(folder.path());
+    let before = create(&url);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let (mut second, url) = serving(folder.path());
+    let after = create(&url);
+    assert_eq!(after["position"].as_u64().unwrap(), before["position"].as_u64().unwrap() + 1);
+    second.kill().unwrap();
+    second.wait().unwrap();
+}
