@@ -11,6 +11,9 @@ use projections::{ViewError, Views};
 
 use crate::{graphql::problem, shop::Shop};
 
+/// How long the first read of a batch waits for the others: what one level of a query asks for arrives within this.
+const GATHER: Duration = Duration::from_micros(500);
+
 /// The loaders of one request.
 pub(crate) struct Loaders(DataLoader<ViewLoader>);
 
@@ -19,7 +22,7 @@ pub(crate) struct ViewLoader(Views);
 impl Loaders {
     /// Loaders over the shop's views.
     pub(crate) fn new(shop: &Shop) -> Self {
-        Self(DataLoader::new(ViewLoader(shop.views.clone()), tokio::spawn).delay(Duration::ZERO))
+        Self(DataLoader::new(ViewLoader(shop.views.clone()), tokio::spawn).delay(GATHER))
     }
 }
 

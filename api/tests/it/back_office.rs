@@ -114,6 +114,9 @@ async fn lists_are_filtered_sorted_and_paged_without_gap_or_repetition() {
     assert_eq!(listed("filter: { price: { currency: \"EUR\", fromMinor: 400 } }").await, ["t-4", "t-5"]);
     assert_eq!(listed("filter: { attributes: [{ name: \"season\", values: [\"spring\"] }] }").await, ["t-2", "t-4"]);
     assert_eq!(listed("filter: { text: \"tea t-3\" }").await, ["t-3"]);
+    let all_gone = json!({ "sku": "T-5", "counted": 0 });
+    server.done(MERCHANT, "stockCount", "stock { available }", all_gone).await;
+    assert_eq!(listed("filter: { inStock: false }").await, ["t-5"]);
     assert_eq!(listed("sort: { by: TITLE, descending: true }, first: 2").await, ["t-5", "t-4"]);
 
     let (mut after, mut seen) = (Value::Null, Vec::new());

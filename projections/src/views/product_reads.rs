@@ -20,8 +20,7 @@ pub struct ProductFilter {
     pub attributes: Vec<(String, Vec<String>)>,
     /// Only with a variant in this currency at a price from (inclusive) and to (inclusive), in minor units.
     pub price: Option<(Currency, Option<i64>, Option<i64>)>,
-    /// Only those with at least one variant that can be sold now. A variant without a stock level is not tracked and
-    /// always can.
+    /// Only those with at least one variant that can be sold now, or only those without. What was never stocked cannot.
     pub available: Option<bool>,
     /// Only those whose title holds each of these words, or which have a variant of this SKU.
     pub search: Option<String>,
@@ -90,8 +89,8 @@ pub struct Availability {
     pub sellable: i64,
 }
 
-const SELLABLE: &str = "EXISTS (SELECT 1 FROM variants v LEFT JOIN stock_levels s ON s.sku = v.sku
-    WHERE v.product_id = t.product_id AND (s.sku IS NULL OR s.available + s.backorder_limit > 0))";
+const SELLABLE: &str = "EXISTS (SELECT 1 FROM variants v JOIN stock_levels s ON s.sku = v.sku
+    WHERE v.product_id = t.product_id AND s.available + s.backorder_limit > 0)";
 
 impl ProductFilter {
     fn conditions(&self) -> Conditions {
@@ -250,7 +249,8 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// What can be sold of each SKU, for a batch in one statement. A SKU whose stock is not tracked is absent.
+    /// What can be sold of each SKU, for a batch in one statement. A SKU that was never stocked is absent:
+    /// nothing of it can be sold.
     ///
     /// # Errors
     /// If the store cannot be read.

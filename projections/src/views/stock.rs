@@ -227,8 +227,8 @@ impl Reader<'_> {
         self.row(&(id.sku.clone(), id.location.clone()))
     }
 
-    /// The stock of each SKU at all its locations, for a batch of SKUs in one statement. A SKU whose stock is not
-    /// tracked is absent.
+    /// The stock of each SKU at all its locations, for a batch of SKUs in one statement. A SKU that was never
+    /// stocked is absent.
     ///
     /// # Errors
     /// If the store cannot be read.
