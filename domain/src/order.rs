@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use event_schemas::{
     CancelledBy, Currency, CustomerId, FulfilmentDelivered, FulfilmentId, LocationId, Money, OrderCancelled, OrderEvent,
-    OrderExpired, OrderFacts, OrderFulfilled, OrderItemsReturned, OrderPaymentReceived, OrderPlaced, OrderProcessingStarted,
-    OrderRefunded, OrderReinstated, OrderStatus, PaymentId, PromotionId, Sku, SkuAllocation, SkuQuantity, Timestamp,
+    OrderExpired, OrderFacts, OrderFulfilled, OrderItemsReturned, OrderNoteAdded, OrderPaymentReceived, OrderPlaced,
+    OrderProcessingStarted, OrderRefunded, OrderReinstated, OrderStatus, PaymentId, PromotionId, Sku, SkuAllocation, SkuQuantity,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub enum OrderCommand {
     },
     /// Begin to prepare it.
     StartProcessing,
+    /// Write something down about it.
+    AddNote(OrderNoteAdded),
     /// Send a parcel.
     Fulfil(OrderFulfilled),
     /// A parcel arrived.
@@ -47,6 +50,9 @@ pub enum OrderCommand {
     /// Goods came back.
     ReturnItems(OrderItemsReturned),
 }
+
+/// The most characters that a note may have.
+const MOST_NOTE_CHARS: usize = 2000;
 
 /// Why a command to an order was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -118,6 +124,9 @@ pub enum OrderRefusal {
         /// The payment's currency.
         payment: Currency,
     },
+    /// A note says something, and not too much.
+    #[error("a note has 1 to {MOST_NOTE_CHARS} characters")]
+    NoteInvalid,
     /// It is too early to give up.
     #[error("the order may be paid until {until}")]
     NotDue {
@@ -142,6 +151,7 @@ impl OrderRefusal {
             Self::MoreThanShipped { .. } => "MORE_THAN_SHIPPED",
             Self::FulfilmentExists => "FULFILMENT_EXISTS",
             Self::FulfilmentNotFound => "FULFILMENT_NOT_FOUND",
+            Self::NoteInvalid => "NOTE_INVALID",
             Self::RefundExceedsReceived => "REFUND_EXCEEDS_RECEIVED",
             Self::CurrencyMismatch { .. } => "CURRENCY_MISMATCH",
             Self::NotDue { .. } => "NOT_DUE",
@@ -236,7 +246,8 @@ impl PlacedOrder {
 
     fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderRefusal> {
         use OrderCommand::{
-            Cancel, Deliver, Expire, Fulfil, Place, ReceivePayment, RecordRefund, Reinstate, ReturnItems, StartProcessing,
+            AddNote, Cancel, Deliver, Expire, Fulfil, Place, ReceivePayment, RecordRefund, Reinstate, ReturnItems,
+            StartProcessing,
         };
         let facts = &self.facts;
         match command {
@@ -272,6 +283,10 @@ impl PlacedOrder {
                 self.must_be_preparable()?;
                 self.must_be(!facts.processing && facts.shipped.is_empty())?;
                 Ok(vec![OrderProcessingStarted {}.into()])
+            }
+            AddNote(added) => {
+                let length = added.note.0.trim().chars().take(MOST_NOTE_CHARS + 1).count();
+                if (1..=MOST_NOTE_CHARS).contains(&length) { Ok(vec![added.into()]) } else { Err(OrderRefusal::NoteInvalid) }
             }
             Fulfil(parcel) => {
                 self.must_be_preparable()?;
@@ -332,6 +347,7 @@ impl PlacedOrder {
             | OrderEvent::OrderCancelled(_)
             | OrderEvent::OrderExpired(_)
             | OrderEvent::OrderProcessingStarted(_)
+            | OrderEvent::OrderNoteAdded(_)
             | OrderEvent::FulfilmentDelivered(_)
             | OrderEvent::OrderItemsReturned(_) => {}
         }

@@ -1,8 +1,8 @@
 //! What buyers, staff and processes decide about an order once it is placed, with its stock, promotions and payments.
 
 use event_schemas::{
-    CancelledBy, FulfilmentId, LocationId, OrderFulfilled, OrderId, OrderItemsReturned, RefundId, ReleaseReason, ReturnId,
-    SkuQuantity, StockId, Timestamp,
+    CancelledBy, FulfilmentId, LocationId, OrderFulfilled, OrderId, OrderItemsReturned, OrderNoteAdded, Personal, RefundId,
+    ReleaseReason, ReturnId, SkuQuantity, StockId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -110,6 +110,21 @@ pub struct StartProcessing {
 impl Decision for StartProcessing {
     fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
         order_changes(world, self.order_id, OrderCommand::StartProcessing)
+    }
+}
+
+/// Write something down about an order, whatever its state.
+#[derive(Debug, Clone)]
+pub struct AddOrderNote {
+    /// The order.
+    pub order_id: OrderId,
+    /// The note, 1 to 2000 characters.
+    pub note: Personal<String>,
+}
+
+impl Decision for AddOrderNote {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        order_changes(world, self.order_id, OrderCommand::AddNote(OrderNoteAdded { note: self.note.clone() }))
     }
 }
 

@@ -97,6 +97,7 @@ impl Refusal {
         "MORE_THAN_RESERVED",
         "MORE_THAN_SHIPPED",
         "NAME_NOT_HELD",
+        "NOTE_INVALID",
         "NOTHING_AUTHORISED",
         "NOTHING_TO_SELL",
         "NOT_DUE",

@@ -271,6 +271,14 @@ event! {
 }
 
 event! {
+    /// Staff wrote something down about the order.
+    OrderNoteAdded {
+        /// The note: free text, perhaps about a person.
+        pub note: Personal<String>,
+    }
+}
+
+event! {
     /// How many units of one SKU.
     SkuQuantity {
         /// The SKU.
@@ -323,6 +331,7 @@ events! {
         OrderExpired = 1,
         OrderReinstated = 1,
         OrderProcessingStarted = 1,
+        OrderNoteAdded = 1,
         OrderFulfilled = 1,
         FulfilmentDelivered = 1,
         OrderItemsReturned = 1,

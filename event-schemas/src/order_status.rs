@@ -166,6 +166,7 @@ impl OrderFacts {
             OrderEvent::OrderExpired(_) => self.expired = true,
             OrderEvent::OrderReinstated(_) => self.expired = false,
             OrderEvent::OrderProcessingStarted(_) => self.processing = true,
+            OrderEvent::OrderNoteAdded(_) => {}
             OrderEvent::OrderFulfilled(parcel) => {
                 parcel.items.iter().for_each(|item| add(&mut self.shipped, &item.sku, item.quantity));
                 let items = parcel.items.clone();

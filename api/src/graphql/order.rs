@@ -82,6 +82,9 @@ pub(crate) struct Order {
     closed_at: Option<Timestamp>,
     /// Why it was cancelled.
     cancel_reason: Option<String>,
+    /// What staff last wrote down about it; `history` has all notes.
+    #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
+    note: Option<String>,
     /// When it last changed.
     updated_at: Timestamp,
     #[graphql(skip)]
@@ -118,6 +121,7 @@ impl Order {
             paid_at: row.paid_at,
             closed_at: row.closed_at,
             cancel_reason: row.cancel_reason,
+            note: row.note.map(|note| note.0),
             updated_at: row.updated_at,
             number: row.number,
             order_id: row.order_id,

@@ -1,7 +1,7 @@
 //! What staff do with orders: prepare, ship, deliver, cancel, take back.
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
-use domain::{CancelOrder, Decision, DeliverFulfilment, FulfilOrder, ReturnItems, StartProcessing, SubmitReview};
+use domain::{AddOrderNote, CancelOrder, Decision, DeliverFulfilment, FulfilOrder, ReturnItems, StartProcessing, SubmitReview};
 use event_schemas::{
     CancelledBy, CommerceEvent, FulfilmentId, OrderId, Personal, RefundId, ReturnId, ReviewEvent, ReviewId, ReviewSubmitted,
     SkuQuantity,
@@ -36,6 +36,16 @@ input! {
     OrderStartProcessingInput {
         /// The order.
         order_id: ID,
+    }
+}
+
+input! {
+    /// Something to write down about an order.
+    OrderNoteAddInput {
+        /// The order.
+        order_id: ID,
+        /// The note, 1 to 2000 characters. Only staff read it.
+        note: String,
     }
 }
 
@@ -170,6 +180,19 @@ impl OrderMutation {
     ) -> Result<OrderPayload, Error> {
         let id = input.order_id.clone();
         changed(ctx, "orderStartProcessing", id, input, |_, order_id, _| Ok(StartProcessing { order_id })).await
+    }
+
+    /// Writes something down about an order, for staff to read.
+    #[graphql(guard = "Permission::EditOrders", visible = "sees::edit_orders")]
+    async fn order_note_add(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order and the note.")] input: OrderNoteAddInput,
+    ) -> Result<OrderPayload, Error> {
+        let id = input.order_id.clone();
+        let note =
+            |input: OrderNoteAddInput, order_id, _: &Outside<'_>| Ok(AddOrderNote { order_id, note: Personal(input.note) });
+        changed(ctx, "orderNoteAdd", id, input, note).await
     }
 
     /// Sends a parcel of a paid order: its units leave the locations where they were set aside.

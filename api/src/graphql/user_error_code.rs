@@ -83,6 +83,8 @@ pub(crate) enum UserErrorCode {
     MoreThanShipped,
     /// The name belongs to another thing.
     NameNotHeld,
+    /// A note has 1 to 2000 characters.
+    NoteInvalid,
     /// Nothing is authorised that could be let go.
     NothingAuthorised,
     /// A product needs a variant with a price to be published.

@@ -2,11 +2,12 @@
 
 use cqrs_es::test::TestFramework;
 use domain::{
-    CancelOrder, DeliverFulfilment, ExpireOrder, FulfilOrder, GatewayOutcome, Order, OrderCommand, OrderRefusal, Payment,
-    RecordPayment, ReturnItems, StartProcessing, Stock,
+    AddOrderNote, CancelOrder, DeliverFulfilment, ExpireOrder, FulfilOrder, GatewayOutcome, Order, OrderCommand, OrderRefusal,
+    Payment, RecordPayment, ReturnItems, StartProcessing, Stock,
 };
 use event_schemas::{
-    CancelledBy, FulfilmentId, OrderAction, OrderId, OrderPaymentStatus, OrderStatus, PaymentId, RefundId, ReturnId, SkuQuantity,
+    CancelledBy, FulfilmentId, OrderAction, OrderId, OrderPaymentStatus, OrderStatus, PaymentId, Personal, RefundId, ReturnId,
+    SkuQuantity,
 };
 
 use crate::shop::{Shop, eur, id, location, minutes, sku};
@@ -280,4 +281,16 @@ fn nothing_can_be_asked_of_an_order_that_does_not_exist() {
     let payment_id = PaymentId(id(1));
     let unknown = RecordPayment { payment_id, refund_id: RefundId(id(1)), now: shop.now };
     assert_eq!(shop.refusal(unknown).code(), "PAYMENT_NOT_FOUND");
+}
+
+#[test]
+fn a_note_is_kept_whatever_the_orders_state_and_says_something() {
+    let mut shop = shop_with_tea();
+    let (order_id, _) = shop.places(&[("TEA", 1)]);
+    let note = |text: &str| AddOrderNote { order_id, note: Personal(text.to_owned()) };
+    assert_eq!(shop.refusal(note("  ")).code(), "NOTE_INVALID");
+    assert_eq!(shop.refusal(note(&"x".repeat(2001))).code(), "NOTE_INVALID");
+    expires(&mut shop, order_id);
+    shop.must(note("Ana asked to leave it with the neighbour."));
+    assert_eq!(status(&shop, order_id), OrderStatus::Expired);
 }

@@ -51,6 +51,7 @@ impl OrderMoney {
             OrderEvent::OrderReinstated(_) => self.closed = false,
             OrderEvent::OrderPlaced(_)
             | OrderEvent::OrderProcessingStarted(_)
+            | OrderEvent::OrderNoteAdded(_)
             | OrderEvent::OrderFulfilled(_)
             | OrderEvent::FulfilmentDelivered(_)
             | OrderEvent::OrderItemsReturned(_) => {}

@@ -72,6 +72,8 @@ row! {
         closed_at: Option<Timestamp>,
         /// Why it was cancelled.
         cancel_reason: Option<String>,
+        /// What staff last wrote down about it: personal. Its history has all notes.
+        note: Option<Personal<String>>,
         /// When it last changed.
         updated_at: Timestamp,
         /// What its status follows from, as JSON.
@@ -215,7 +217,7 @@ row! {
 /// The orders.
 pub const ORDERS: Projection = Projection {
     name: "orders",
-    version: 1,
+    version: 2,
     tables: &[
         Order::TABLE,
         OrderLineRow::TABLE,
@@ -273,6 +275,7 @@ fn place(rows: &mut Rows<'_>, fact: &Fact<'_>, placed: &OrderPlaced, facts: Orde
         paid_at: facts.is_paid().then_some(fact.occurred_at),
         closed_at: None,
         cancel_reason: None,
+        note: None,
         updated_at: fact.occurred_at,
         facts,
         position: fact.position,
@@ -348,6 +351,7 @@ fn fold_order(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &OrderEvent) -> Resul
                 order.cancel_reason = Some(cancelled.reason.clone());
             }
             OrderEvent::OrderExpired(_) => order.closed_at = Some(fact.occurred_at),
+            OrderEvent::OrderNoteAdded(added) => order.note = Some(added.note.clone()),
             OrderEvent::OrderReinstated(_) => order.closed_at = None,
             _ => {}
         }

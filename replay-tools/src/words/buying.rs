@@ -57,6 +57,7 @@ pub(super) fn order(event: &OrderEvent) -> String {
             format!("it was paid after all and counts again, with {}", listed(event.allocations.iter().map(from)))
         }
         OrderEvent::OrderProcessingStarted(_) => "the warehouse began to prepare it".to_owned(),
+        OrderEvent::OrderNoteAdded(event) => format!("staff noted: {}", event.note.0),
         OrderEvent::OrderFulfilled(event) => {
             let tracking = also(", tracking ", event.tracking.as_ref());
             format!("parcel {} left with {}{tracking}", event.fulfilment_id, items(&event.items))
