@@ -51,7 +51,7 @@ impl Market {
     }
 }
 
-/// Reads the files and prepares their documents: categories, products, then each order with its reviews.
+/// Reads the files and prepares their documents: categories, products, orders, then reviews.
 ///
 /// # Errors
 /// When a file is missing, cannot be read or is another one.
@@ -63,13 +63,13 @@ pub(crate) fn read(dir: &Path) -> Result<Source, ImportError> {
     let rows_read = survey.rows_read + tables.rows_read;
     let (catalog, titles) = catalog::catalog(&tables, &market, survey.begins);
     let next = catalog.len() as u64;
-    let mut builder = Builder { market, titles, tables, next, seen: BTreeSet::new() };
+    let mut builder = Builder { market, titles, tables, next, seen: BTreeSet::new(), reviews: Vec::new() };
     let orders = ORDERS.open(dir)?;
     let catalog = catalog.into_iter().map(|document| Ok(Piece::Document(Box::new(document))));
     let orders = Orders { rows: orders, left_over: false };
     let pieces = orders.flat_map(move |order| match order {
         Ok(Some(row)) => builder.order(row).into_iter().map(Ok).collect(),
-        Ok(None) => vec![Ok(Piece::Unrepresented(builder.tables.left_over()))],
+        Ok(None) => builder.rest().into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     });
     Ok(Source {
@@ -143,6 +143,8 @@ struct Builder {
     /// The index of the next document.
     next: u64,
     seen: BTreeSet<String>,
+    /// Reviews, which wait for the last order.
+    reviews: Vec<Document>,
 }
 
 impl Builder {
@@ -165,7 +167,7 @@ impl Builder {
         match order::order(&rows, &self.market, &self.titles) {
             Ok(built) => {
                 pieces.push(self.document(&key, &rows, built));
-                pieces.extend(self.reviews(&key, &rows, reviews, &mut lost));
+                self.keep_reviews(&key, &rows, reviews, &mut lost);
             }
             Err(reason) => lost.extend(rows.unrepresented(&reason, &reviews)),
         }
@@ -197,28 +199,34 @@ impl Builder {
         }))
     }
 
-    /// Reviews are documents of their own, after their order: they may be absent at first and come with another run.
-    fn reviews(&mut self, key: &str, rows: &OrderRows, reviews: Vec<TableRow>, lost: &mut Vec<Unrepresented>) -> Vec<Piece> {
+    /// Reviews are documents of their own: they may be absent at first and come with another run.
+    fn keep_reviews(&mut self, key: &str, rows: &OrderRows, reviews: Vec<TableRow>, lost: &mut Vec<Unrepresented>) {
         let order_id = OrderId(id_of(NAME, "order", key));
-        let follows = Some(self.next - 1);
-        let mut pieces = Vec::new();
         let mut seen = BTreeSet::new();
+        let mut first = true;
         for row in reviews {
             if !seen.insert(row.field(0).to_owned()) {
                 lost.push(Table::of_reviews(row.number, "the same review of the same order came before"));
                 continue;
             }
-            let first = pieces.is_empty();
             match review::review(&row, order_id, rows.customer.as_ref(), first) {
-                Ok(mut document) => {
-                    document.follows = follows;
-                    self.next += 1;
-                    pieces.push(Piece::Document(Box::new(document)));
+                Ok(document) => {
+                    self.reviews.push(document);
+                    first = false;
                 }
                 Err(reason) => lost.push(Table::of_reviews(row.number, &reason)),
             }
         }
-        pieces
+    }
+
+    /// What comes after the last order: the reviews, once all orders are in the log, and the rows without an order.
+    fn rest(&mut self) -> Vec<Piece> {
+        let mut reviews = std::mem::take(&mut self.reviews);
+        if let Some(first) = reviews.first_mut() {
+            first.follows = self.next.checked_sub(1);
+        }
+        let reviews = reviews.into_iter().map(|document| Piece::Document(Box::new(document)));
+        reviews.chain([Piece::Unrepresented(self.tables.left_over())]).collect()
     }
 }
 
