@@ -284,10 +284,7 @@ impl PlacedOrder {
                 self.must_be(!facts.processing && facts.shipped.is_empty())?;
                 Ok(vec![OrderProcessingStarted {}.into()])
             }
-            AddNote(added) => {
-                let length = added.note.0.trim().chars().take(MOST_NOTE_CHARS + 1).count();
-                if (1..=MOST_NOTE_CHARS).contains(&length) { Ok(vec![added.into()]) } else { Err(OrderRefusal::NoteInvalid) }
-            }
+            AddNote(added) => add_note(added),
             Fulfil(parcel) => {
                 self.must_be_preparable()?;
                 must_name_items(&parcel.items)?;
@@ -361,6 +358,11 @@ impl PlacedOrder {
             left -= units;
         }
     }
+}
+
+fn add_note(added: OrderNoteAdded) -> Result<Vec<OrderEvent>, OrderRefusal> {
+    let length = added.note.0.trim().chars().take(MOST_NOTE_CHARS + 1).count();
+    if (1..=MOST_NOTE_CHARS).contains(&length) { Ok(vec![added.into()]) } else { Err(OrderRefusal::NoteInvalid) }
 }
 
 fn must_name_items(items: &[SkuQuantity]) -> Result<(), OrderRefusal> {
