@@ -143,28 +143,32 @@ async fn readers_never_see_a_half_built_view() {
     followed(&log, &views, 1_000).await;
     let before = contents(&views);
     let (orders, lines) = (count(&views, "SELECT count(*) FROM orders"), count(&views, "SELECT count(*) FROM order_lines"));
-    let runner = Runner::start_with(Arc::clone(&log) as Arc<dyn Log>, views.clone(), ALL, 64).await.unwrap();
-    runner.rebuild("orders").await.unwrap();
+    let runner = Runner::start_with(Arc::clone(&log) as Arc<dyn Log>, views.clone(), ALL, 8).await.unwrap();
     assert!(matches!(runner.rebuild("invoices").await, Err(ViewError::UnknownProjection(_))));
-    let (mut looked, mut building) = (0, 0);
-    loop {
-        let status = views.status().into_iter().find(|status| status.name == "orders").unwrap();
-        building += i64::from(status.rebuilt_to.is_some_and(|position| position > 0));
-        let both = views.read(|reader| {
-            let orders = reader.integer("SELECT count(*) FROM orders", &[])?;
-            Ok((orders, reader.integer("SELECT count(*) FROM order_lines", &[])?))
-        });
-        assert_eq!(both.await.unwrap(), (orders, lines));
-        looked += 1;
-        if status.generation == 2 {
-            break;
+    let (mut building, mut generation) = (0, 1);
+    // A rebuild may be over before anyone has looked, so it is begun again until it was seen on its way.
+    while building == 0 {
+        assert!(generation < 100, "no rebuild was seen on its way");
+        runner.rebuild("orders").await.unwrap();
+        generation += 1;
+        loop {
+            let status = views.status().into_iter().find(|status| status.name == "orders").unwrap();
+            building += i64::from(status.rebuilt_to.is_some_and(|position| position > 0));
+            let both = views.read(|reader| {
+                let orders = reader.integer("SELECT count(*) FROM orders", &[])?;
+                Ok((orders, reader.integer("SELECT count(*) FROM order_lines", &[])?))
+            });
+            assert_eq!(both.await.unwrap(), (orders, lines));
+            if status.generation == generation {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     }
     runner.stop().await;
-    assert!(looked > 5 && building > 0, "{looked} {building}");
     assert!(before == contents(&views));
-    assert_eq!(count(&views, "SELECT count(*) FROM sqlite_master WHERE name LIKE 'orders!_!_g1%' ESCAPE '!'"), 0);
+    let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name LIKE 'orders!_!_g%' ESCAPE '!'";
+    assert_eq!(count(&views, tables), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
