@@ -122,18 +122,25 @@ impl GatewayOutcome {
     }
 }
 
-/// Record what a gateway says about a payment. What it says twice, or too late, changes nothing.
+/// Record what a gateway says about a payment: one answer, all of it at once, so that nobody acts on money that is held and
+/// does not see yet that it was taken. What the gateway says twice, or too late, changes nothing.
 #[derive(Debug, Clone)]
-pub struct RecordGatewayOutcome {
+pub struct RecordGatewayOutcomes {
     /// The payment.
     pub payment_id: PaymentId,
-    /// What the gateway says.
-    pub outcome: GatewayOutcome,
+    /// What the gateway says, in order.
+    pub outcomes: Vec<GatewayOutcome>,
 }
 
-impl Decision for RecordGatewayOutcome {
+impl Decision for RecordGatewayOutcomes {
     fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
-        let events = world.get::<Payment>(self.payment_id).decide(PaymentCommand::Record(self.outcome.clone()))?;
+        let mut payment = world.get::<Payment>(self.payment_id).clone();
+        let mut events = Vec::new();
+        for outcome in &self.outcomes {
+            let more = payment.decide(PaymentCommand::Record(outcome.clone()))?;
+            more.iter().for_each(|event| payment.evolve(event));
+            events.extend(more);
+        }
         Ok(Change::all(stream_of::<Payment>(self.payment_id), events))
     }
 }

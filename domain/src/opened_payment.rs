@@ -93,8 +93,9 @@ impl OpenedPayment {
 
     /// What can still go back.
     pub fn refundable_minor(&self) -> i64 {
-        let gone = self.refunded + self.pending_refunds_minor() + self.disputed + self.charged_back;
-        (self.captured - gone).max(0)
+        let gone = [self.refunded, self.pending_refunds_minor(), self.disputed, self.charged_back];
+        // A gateway may report more than was ever taken; then nothing is left to go back.
+        gone.into_iter().fold(self.captured, i64::saturating_sub).max(0)
     }
 
     /// What is held and was not taken yet.

@@ -1,5 +1,6 @@
 //! What buyers, staff and processes decide about an order once it is placed, with its stock, promotions and payments.
 
+use chrono::TimeDelta;
 use event_schemas::{
     CancelledBy, FulfilmentId, LocationId, OrderFulfilled, OrderId, OrderItemsReturned, OrderNoteAdded, Personal, RefundId,
     ReleaseReason, ReturnId, SkuQuantity, StockId, Timestamp,
@@ -7,8 +8,8 @@ use event_schemas::{
 use uuid::Uuid;
 
 use crate::{
-    Change, Decision, Order, OrderCommand, Payment, PaymentCommand, PlacedOrder, Promotion, PromotionCommand, Refusal,
-    StockCommand, World, payment_decisions::payment_changes, stock_decisions::stock_changes, stream_of,
+    Change, Decision, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand, PlacedOrder, Promotion, PromotionCommand,
+    Refusal, Stock, StockCommand, World, payment_decisions::payment_changes, stock_decisions::stock_changes, stream_of,
 };
 
 /// Asks one command of one order.
@@ -70,6 +71,16 @@ impl Decision for CancelOrder {
     }
 }
 
+/// When to look again at an unpaid order whose money is held.
+const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(15);
+
+/// Asks for every stock that holds units of an order, so that what is missing is brought in one go.
+pub(crate) fn look_at_stocks(world: &World<'_>, order: &PlacedOrder) {
+    for (sku, location) in order.stocks() {
+        let _ = world.get::<Stock>(StockId { sku: sku.clone(), location: location.clone() });
+    }
+}
+
 /// Give up waiting for an order's money once its time is over. An order that is paid, or whose money is held or taken and on
 /// its way to be recorded, stays.
 #[derive(Debug, Clone)]
@@ -91,8 +102,13 @@ impl Decision for ExpireOrder {
             .into_iter()
             .filter_map(|id| world.get::<Payment>(id).opened().ok())
             .fold(0, |sum, payment| sum.saturating_add(payment.authorised_minor() - payment.refunded_minor()));
-        if changes.is_empty() || secured >= order.facts.due_minor {
+        if changes.is_empty() {
             return Ok(vec![]);
+        }
+        if secured >= order.facts.due_minor {
+            // What is held may yet be let go, and then somebody has to give the stock back.
+            let until = self.now.checked_add_signed(LOOK_AGAIN).unwrap_or(Timestamp::MAX_UTC);
+            return Err(OrderRefusal::NotDue { until }.into());
         }
         let why = (ReleaseReason::Expired, "the order was not paid in time");
         changes.extend(let_go(world, self.order_id, order, why, self.refund_id)?);
@@ -145,6 +161,7 @@ impl Decision for FulfilOrder {
     fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
         let (order_id, fulfilment_id) = (self.order_id, self.fulfilment_id);
         let order = world.get::<Order>(order_id).placed()?;
+        look_at_stocks(world, order);
         let items = self.items.clone().unwrap_or_else(|| order.unshipped());
         let parcel = OrderFulfilled { fulfilment_id, items: items.clone(), tracking: self.tracking.clone() };
         let mut changes = order_changes(world, order_id, OrderCommand::Fulfil(parcel))?;

@@ -2,7 +2,7 @@
 
 use event_schemas::{CommerceEvent, PaymentEvent, PaymentId, RefundId, StreamId};
 
-use crate::{CancelUnpaidOrder, Happened, Process, Reaction, RecordPayment, RecordRefund, VoidHoldOfClosedOrder};
+use crate::{CancelUnpaidOrder, Decision, Happened, Process, Reaction, RecordPayment, RecordRefund, VoidHoldOfClosedOrder};
 
 /// Money taken makes an order paid; money held for a closed order is let go; money gone back is noted; an order whose payment
 /// came to nothing is called off.
@@ -20,9 +20,14 @@ impl Process for OrderProcess {
         let refund_id = RefundId(happened.derived_id("refund"));
         match event {
             PaymentEvent::PaymentCaptured(_) => {
-                Reaction::decide(RecordPayment { payment_id, refund_id, now: happened.recorded_at })
+                let record = RecordPayment { payment_id, refund_id, now: happened.recorded_at };
+                // A part may have been taken, and the rest still be held.
+                let decisions: Vec<Box<dyn Decision>> = vec![Box::new(record), Box::new(VoidHoldOfClosedOrder { payment_id })];
+                Reaction { decisions, ..Reaction::none() }
             }
-            PaymentEvent::PaymentAuthorised(_) => Reaction::decide(VoidHoldOfClosedOrder { payment_id }),
+            PaymentEvent::PaymentAuthorised(_) | PaymentEvent::PaymentDeclined(_) => {
+                Reaction::decide(VoidHoldOfClosedOrder { payment_id })
+            }
             PaymentEvent::PaymentRefunded(_) => Reaction::decide(RecordRefund { payment_id }),
             PaymentEvent::PaymentVoided(_) | PaymentEvent::PaymentExpired(_) => {
                 Reaction::decide(CancelUnpaidOrder { payment_id, refund_id })
@@ -34,7 +39,6 @@ impl Process for OrderProcess {
             | PaymentEvent::PaymentVoidRequested(_)
             | PaymentEvent::PaymentRefundRequested(_)
             | PaymentEvent::PaymentRefundFailed(_)
-            | PaymentEvent::PaymentDeclined(_)
             | PaymentEvent::PaymentDisputed(_)
             | PaymentEvent::PaymentDisputeClosed(_) => Reaction::none(),
         }

@@ -64,7 +64,7 @@ pub enum GatewayAction {
     },
 }
 
-/// A call to a payment gateway. The answer comes back as [`crate::RecordGatewayOutcome`].
+/// A call to a payment gateway. The answer comes back as [`crate::RecordGatewayOutcomes`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatewayRequest {
     /// The gateway's name, such as `sandbox`.

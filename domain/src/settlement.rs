@@ -8,7 +8,7 @@ use event_schemas::{
 use crate::{
     Change, Decision, Order, OrderCommand, Payment, PaymentCommand, PaymentRefusal, PlacedOrder, Promotion, PromotionCommand,
     Refusal, Stock, StockCommand, World,
-    order_decisions::{let_go, order_changes},
+    order_decisions::{let_go, look_at_stocks, order_changes},
     payment_decisions::payment_changes,
     stock_decisions::stock_changes,
     stream_of,
@@ -33,6 +33,7 @@ impl Decision for RecordPayment {
         let payment = world.get::<Payment>(self.payment_id).opened()?;
         let order_id = payment.order_id;
         let order = world.get::<Order>(order_id).placed()?;
+        look_at_stocks(world, order);
         let arrived = payment.captured_minor() - order.received_from(self.payment_id);
         if arrived <= 0 {
             return Ok(vec![]);

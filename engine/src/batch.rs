@@ -33,11 +33,17 @@ pub(crate) struct Batch {
     pub snapshots: Vec<Snapshot>,
     answers: Vec<Answer>,
     by_scope: HashMap<String, usize>,
+    waiting: usize,
 }
 
 impl Batch {
     pub fn is_empty(&self) -> bool {
         self.answers.is_empty()
+    }
+
+    /// Commands that wait for the batch to be durable.
+    pub fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Adds a decided command.
@@ -47,6 +53,7 @@ impl Batch {
         {
             self.by_scope.insert(key.scope.clone(), self.answers.len());
         }
+        self.waiting += 1;
         self.answers.push(Answer { request, verdict, repeats: Vec::new() });
     }
 
@@ -56,6 +63,7 @@ impl Batch {
         match index {
             Some(index) => {
                 self.answers[*index].repeats.push(request);
+                self.waiting += 1;
                 None
             }
             None => Some(request),

@@ -29,8 +29,7 @@ pub(crate) struct Entry {
 
 /// Aggregates by stream, up to a budget of bytes.
 ///
-/// A state is counted as the bytes of JSON that were folded into it since it was loaded, which a long-lived state
-/// overstates; it is then evicted early and loaded again from its snapshot.
+/// A state is counted as the size of its newest snapshot and the bytes of JSON that were folded into it since.
 #[derive(Debug)]
 pub(crate) struct Cache {
     entries: HashMap<StreamId, Entry>,
@@ -95,6 +94,9 @@ impl Cache {
         if let Some(entry) = self.entries.get_mut(stream) {
             entry.snapshot = (entry.sequence, size);
             entry.unsaved_bytes = 0;
+            let bytes = ENTRY_BYTES + stream.aggregate_id.len() + size;
+            self.bytes = self.bytes - entry.bytes + bytes;
+            entry.bytes = bytes;
         }
     }
 

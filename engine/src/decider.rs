@@ -77,7 +77,7 @@ impl Decider {
             if landing.is_none() && !open {
                 return;
             }
-            let room = self.limits.batch_events.saturating_sub(self.next.events.len());
+            let room = self.room();
             tokio::select! {
                 biased;
                 result = landed(&mut landing) => {
@@ -93,9 +93,19 @@ impl Decider {
         }
     }
 
+    /// How many commands may be decided before the batch on its way has landed. Those that write nothing count too: they wait
+    /// for their answer all the same.
+    fn room(&self) -> usize {
+        let waiting = self.next.waiting() + self.flight.as_ref().map_or(0, Batch::waiting);
+        let events = self.limits.batch_events.saturating_sub(self.next.events.len());
+        events.min((2 * self.limits.batch_events).saturating_sub(waiting))
+    }
+
     /// Sends the decided batch to the log. A batch without events is answered at once: nothing is on its way before it.
     fn launch(&mut self) -> Option<Landing> {
         let mut batch = std::mem::take(&mut self.next);
+        self.cache.evict();
+        self.metrics.cache_bytes.set(self.cache.bytes() as u64);
         if batch.events.is_empty() {
             self.answer(batch);
             return None;
@@ -127,8 +137,6 @@ impl Decider {
                 flight.touched.iter().for_each(|stream| self.cache.unpin(stream));
                 self.save_snapshots(std::mem::take(&mut flight.snapshots));
                 self.answer(flight);
-                self.cache.evict();
-                self.metrics.cache_bytes.set(self.cache.bytes() as u64);
             }
             Err(AppendError::HeadMoved { .. }) => {
                 self.metrics.head_moved.add(1);

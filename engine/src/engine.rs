@@ -52,6 +52,9 @@ pub enum Fault {
     /// The log could not be read. Nothing was written.
     #[error("the log cannot be read: {0}")]
     NotRead(String),
+    /// One aggregate's history cannot be read: it is damaged, or a newer version of Daybook wrote it. Nothing was written.
+    #[error("the history that this rests upon cannot be read: {0}")]
+    Unreadable(String),
     /// The store did not say whether the command was written, and could not be asked again. Repeat it with the same
     /// idempotency key to find out.
     #[error("the store did not say whether this was written: {0}")]
@@ -153,7 +156,8 @@ impl Engine {
             let queue = queue.as_ref().ok_or(Fault::Stopping)?;
             queue.try_send(Request { decision, metadata, reply }).map_err(|error| self.not_queued(&error))?;
         }
-        answer.await.unwrap_or(Err(CommandError::Fault(Fault::Stopping)))
+        let ended = || Fault::OutcomeUnknown("the decider ended before it answered".to_owned());
+        answer.await.unwrap_or_else(|_| Err(ended().into()))
     }
 
     fn not_queued(&self, error: &mpsc::error::TrySendError<Request>) -> CommandError {

@@ -62,7 +62,7 @@ fn start(stream: &StreamId, snapshot: Option<Snapshot>) -> Option<(State, Option
 fn fold(state: &mut State, events: &[Recorded]) -> Result<(), Fault> {
     for recorded in events {
         // Deciding upon a history that is only half understood would be a guess.
-        let decoded = recorded.decode().map_err(|error| Fault::NotRead(format!("position {}: {error}", recorded.position)))?;
+        let decoded = recorded.decode().map_err(|error| Fault::Unreadable(format!("position {}: {error}", recorded.position)))?;
         decoded.iter().for_each(|event| state.evolve(event));
     }
     Ok(())

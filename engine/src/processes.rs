@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Decision, GatewayOutcome, GatewayRequest, Happened, Process, RecordGatewayOutcome};
+use domain::{Decision, GatewayOutcome, GatewayRequest, Happened, Process, RecordGatewayOutcomes};
 use event_schemas::{Idempotency, Metadata, Position, Recorded, Timestamp};
 use event_store::{Log, Progress, Task};
 use futures::{StreamExt, stream};
@@ -235,18 +235,22 @@ impl Driver {
             });
             progress.put.extend(deadlines);
             progress.done.extend(reaction.settled);
-            let mut decisions: Vec<Box<dyn Decision>> = reaction.decisions;
+            let own = reaction.decisions.into_iter().enumerate();
+            let mut decisions: Vec<(String, Box<dyn Decision>)> =
+                own.map(|(index, decision)| (format!("{part}/{index}"), decision)).collect();
             if let Some(call) = reaction.gateway_call {
-                let record =
-                    |outcome| -> Box<dyn Decision> { Box::new(RecordGatewayOutcome { payment_id: call.payment_id, outcome }) };
                 match self.call(&call, attempts).await {
-                    Ok(outcomes) => decisions.extend(outcomes.into_iter().map(record)),
+                    Ok(outcomes) => {
+                        // A gateway that is asked again may know more: only the same answer is the same command.
+                        let name = format!("{part}/{outcomes:?}");
+                        decisions.push((name, Box::new(RecordGatewayOutcomes { payment_id: call.payment_id, outcomes })));
+                    }
                     Err(reason) => progress.put.push(self.put_off(key.clone(), recorded, attempts, reason, now)),
                 }
             }
-            for (index, decision) in decisions.into_iter().enumerate() {
-                let metadata = self.metadata(recorded, &format!("{part}/{index}"));
-                if let Some(task) = self.submit(decision, metadata, key.clone(), recorded, attempts, now).await? {
+            for (name, decision) in decisions {
+                let metadata = self.metadata(recorded, &name);
+                if let Some(task) = self.submit(decision, metadata, key.clone(), recorded, attempts).await? {
                     progress.put.push(task);
                 }
             }
@@ -281,10 +285,17 @@ impl Driver {
 
     async fn on_due(&self, task: &Task, recorded: &Recorded, now: Timestamp) -> Result<Progress, Halt> {
         let mut progress = Progress { process: self.process.name().to_owned(), ..Progress::default() };
-        for event in recorded.decode().map_err(|error| Halt::Storage(error.to_string()))? {
+        let events = match recorded.decode() {
+            Ok(events) => events,
+            Err(error) => {
+                progress.put.push(self.task(task.key.clone(), recorded, None, task.attempts + 1, error.to_string()));
+                return Ok(progress);
+            }
+        };
+        for event in events {
             for (index, decision) in self.process.on_due(&happened(recorded, &event), now).into_iter().enumerate() {
                 let metadata = self.metadata(recorded, &format!("due/{index}"));
-                let put_off = self.submit(decision, metadata, task.key.clone(), recorded, task.attempts, now).await?;
+                let put_off = self.submit(decision, metadata, task.key.clone(), recorded, task.attempts).await?;
                 progress.put.extend(put_off);
             }
         }
@@ -309,7 +320,6 @@ impl Driver {
         key: String,
         recorded: &Recorded,
         attempts: u32,
-        now: Timestamp,
     ) -> Result<Option<Task>, Halt> {
         match self.engine.submit_boxed(decision, metadata).await {
             Ok(_) => Ok(None),
@@ -318,15 +328,15 @@ impl Driver {
                 None => self.task(key, recorded, None, attempts + 1, refusal.to_string()),
             })),
             Err(CommandError::Fault(Fault::Stopping)) => Err(Halt::Stopping),
-            Err(CommandError::Fault(fault @ Fault::Broken(_))) => {
+            // One history that cannot be read, or one broken command, does not hold up the others.
+            Err(CommandError::Fault(fault @ (Fault::Broken(_) | Fault::Unreadable(_)))) => {
                 Ok(Some(self.task(key, recorded, None, attempts + 1, fault.to_string())))
             }
             Err(CommandError::IdempotencyKeyReused) => {
                 Ok(Some(self.task(key, recorded, None, attempts + 1, CommandError::IdempotencyKeyReused.to_string())))
             }
-            Err(CommandError::Overloaded { .. }) => {
-                Ok(Some(self.put_off(key, recorded, attempts, "too many commands were waiting".to_owned(), now)))
-            }
+            // Tried again from the same place, in the same order: what was done already is recognised.
+            Err(CommandError::Overloaded { .. }) => Err(Halt::Storage("too many commands are waiting".to_owned())),
             Err(CommandError::Fault(fault)) => Err(Halt::Storage(fault.to_string())),
         }
     }

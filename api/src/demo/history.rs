@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::TimeDelta;
 use domain::{
     CancelOrder, CartLineChange, Checkout, ConfirmPayment, CreateCart, DeadlineProcess, Decision, DeliverFulfilment, FulfilOrder,
-    GatewayProcess, Happened, OrderProcess, Process, QuantityChange, ReceiveStock, RecordGatewayOutcome, RequestRefund,
+    GatewayProcess, Happened, OrderProcess, Process, QuantityChange, ReceiveStock, RecordGatewayOutcomes, RequestRefund,
     ReturnItems, SetCartDetails, SetCartLines, StoreConfig,
 };
 use engine::{Clock as _, CommandError, Engine, Gateway as _, Ids as _, ManualClock, SandboxGateway, SeededIds};
@@ -273,10 +273,9 @@ impl History {
                 self.engine.submit_boxed(decision, self.metadata(&actor)).await?;
             }
             if let Some(call) = reaction.gateway_call {
-                for outcome in SandboxGateway.call(&call, 0).await? {
-                    let record = RecordGatewayOutcome { payment_id: call.payment_id, outcome };
-                    self.engine.submit(record, self.metadata(&actor)).await?;
-                }
+                let outcomes = SandboxGateway.call(&call, 0).await?;
+                let record = RecordGatewayOutcomes { payment_id: call.payment_id, outcomes };
+                self.engine.submit(record, self.metadata(&actor)).await?;
             }
         }
         Ok(())

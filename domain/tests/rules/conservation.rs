@@ -99,7 +99,7 @@ impl Story {
                 let due = self.shop.get::<Payment>(payment_id).opened().unwrap().amount.minor;
                 let (amount, gateway_reference) = (eur(minor.min(due)), self.shop.id().to_string());
                 let outcome = GatewayOutcome::Captured { amount, gateway_reference };
-                self.tries(domain::RecordGatewayOutcome { payment_id, outcome });
+                self.tries(domain::RecordGatewayOutcomes { payment_id, outcomes: vec![outcome] });
             }
             Step::Authorise { order } => {
                 let Some((_, payment_id)) = chosen(order) else { return };

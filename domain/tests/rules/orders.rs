@@ -51,6 +51,13 @@ fn expires(shop: &mut Shop, order_id: OrderId) {
     shop.runs_processes(from);
 }
 
+/// At its deadline it is looked at again later, because its money may yet come.
+fn is_given_more_time(shop: &mut Shop, order_id: OrderId) {
+    shop.now += minutes(15);
+    let refusal = shop.refusal(ExpireOrder { order_id, refund_id: RefundId(id(78)), now: shop.now });
+    assert_eq!(refusal.not_before(), Some(shop.now + minutes(15)));
+}
+
 fn captured(minor: i64, reference: &str) -> GatewayOutcome {
     GatewayOutcome::Captured { amount: eur(minor), gateway_reference: reference.to_owned() }
 }
@@ -178,8 +185,8 @@ fn a_paid_order_never_expires() {
 fn an_order_whose_money_is_taken_but_not_recorded_yet_does_not_expire() {
     let mut shop = shop_with_tea();
     let (order_id, payment_id) = shop.places(&[("TEA", 3)]);
-    shop.must(domain::RecordGatewayOutcome { payment_id, outcome: captured(1_840, "c-1") });
-    expires(&mut shop, order_id);
+    shop.must(domain::RecordGatewayOutcomes { payment_id, outcomes: vec![captured(1_840, "c-1")] });
+    is_given_more_time(&mut shop, order_id);
     assert_eq!(status(&shop, order_id), OrderStatus::Pending);
     shop.must(RecordPayment { payment_id, refund_id: RefundId(id(1)), now: shop.now });
     assert_eq!(status(&shop, order_id), OrderStatus::Paid);
@@ -240,7 +247,7 @@ fn an_order_does_not_expire_while_its_money_is_held_and_is_called_off_when_the_h
     let (order_id, payment_id) = shop.places(&[("TEA", 3)]);
     let held = GatewayOutcome::Authorised { amount: eur(1_840), gateway_reference: "h".to_owned(), expires_at: None };
     shop.hears(payment_id, held);
-    expires(&mut shop, order_id);
+    is_given_more_time(&mut shop, order_id);
     assert_eq!(status(&shop, order_id), OrderStatus::Pending);
     shop.hears(payment_id, GatewayOutcome::Voided { gateway_reference: "v".to_owned() });
     assert_eq!((status(&shop, order_id), tea(&shop)), (OrderStatus::Cancelled, (10, 0)));
@@ -293,4 +300,18 @@ fn a_note_is_kept_whatever_the_orders_state_and_says_something() {
     expires(&mut shop, order_id);
     shop.must(note("Ana asked to leave it with the neighbour."));
     assert_eq!(status(&shop, order_id), OrderStatus::Expired);
+}
+
+#[test]
+fn what_is_still_held_after_a_part_was_taken_for_a_cancelled_order_is_let_go() {
+    let mut shop = shop_with_tea();
+    let (order_id, payment_id) = shop.places(&[("TEA", 3)]);
+    let held = GatewayOutcome::Authorised { amount: eur(1_840), gateway_reference: "h".to_owned(), expires_at: None };
+    shop.hears(payment_id, held);
+    shop.must(domain::RequestCapture { payment_id, amount: Some(eur(40)) });
+    shop.must(cancel(order_id));
+    let from = shop.happened.len();
+    shop.hears(payment_id, captured(40, "c"));
+    let types = shop.types_from(from);
+    assert!(types.contains(&"PaymentVoidRequested") && types.contains(&"PaymentRefundRequested"), "{types:?}");
 }

@@ -9,7 +9,8 @@ use chrono::TimeDelta;
 use domain::{
     AggregateRoot, CartLineChange, Change, Checkout, ConfirmPayment, CreateCart, CreateProduct, DeadlineProcess, Decision,
     GatewayAction, GatewayOutcome, GatewayProcess, Happened, NewPrice, NewVariant, OrderProcess, Process, PublishProduct,
-    QuantityChange, ReceiveStock, RecordGatewayOutcome, Refusal, SetCartDetails, SetCartLines, State, States, StoreConfig, World,
+    QuantityChange, ReceiveStock, RecordGatewayOutcomes, Refusal, SetCartDetails, SetCartLines, State, States, StoreConfig,
+    World,
 };
 use event_schemas::{
     Address, CartId, CommerceEvent, CountryCode, CouponCode, Currency, LocationId, Money, OrderId, OrderPlaced, PaymentId,
@@ -266,13 +267,13 @@ impl Shop {
             GatewayAction::Void => GatewayOutcome::Voided { gateway_reference },
             GatewayAction::Refund { refund_id, amount } => GatewayOutcome::Refunded { refund_id, amount, gateway_reference },
         };
-        self.must(RecordGatewayOutcome { payment_id: call.payment_id, outcome });
+        self.must(RecordGatewayOutcomes { payment_id: call.payment_id, outcomes: vec![outcome] });
     }
 
     /// What the gateway says about a payment, and everything that follows.
     pub fn hears(&mut self, payment_id: PaymentId, outcome: GatewayOutcome) {
         let from = self.happened.len();
-        self.must(RecordGatewayOutcome { payment_id, outcome });
+        self.must(RecordGatewayOutcomes { payment_id, outcomes: vec![outcome] });
         self.runs_processes(from);
     }
 

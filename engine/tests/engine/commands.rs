@@ -172,7 +172,7 @@ async fn a_history_that_is_only_half_understood_is_not_decided_upon() {
     let engine = engine(log, Limits::default()).await;
     let answer = receive(&engine, 1).await;
     assert!(
-        matches!(&answer, Err(CommandError::Fault(Fault::NotRead(reason))) if reason.contains("StockTeleported")),
+        matches!(&answer, Err(CommandError::Fault(Fault::Unreadable(reason))) if reason.contains("StockTeleported")),
         "{answer:?}"
     );
 }
