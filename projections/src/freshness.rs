@@ -11,7 +11,7 @@ text_enum! {
         CatchingUp = "catching_up",
         /// A new generation is being built; the old one serves until then.
         Rebuilding = "rebuilding",
-        /// An event stopped it; its last good state is served.
+        /// An event or a failure of its writer stopped it; its last good state is served.
         Halted = "halted",
     }
 }
@@ -53,5 +53,14 @@ impl Freshness {
     pub fn applied(&self) -> Position {
         let going = self.projections.iter().filter(|projection| projection.state != ProjectionState::Halted);
         going.map(|projection| projection.position).min().unwrap_or(0)
+    }
+
+    /// Shows every projection as halted; one that is halted already keeps its own reason.
+    pub(crate) fn halt(&mut self, reason: &str, since: Timestamp) {
+        for projection in self.projections.iter_mut().filter(|projection| projection.state != ProjectionState::Halted) {
+            projection.state = ProjectionState::Halted;
+            projection.reason = Some(reason.to_owned());
+            projection.stale_since = Some(since);
+        }
     }
 }

@@ -48,13 +48,12 @@ impl Runner {
         batch: usize,
     ) -> Result<Self, ViewError> {
         let head = log.head().await?.position;
-        let (log_id, projections, opened) = (log.id(), projections.to_vec(), views.clone());
-        let writer = blocking(move || Writer::open(&opened, log_id, head, &projections)).await??;
+        let projections = projections.to_vec();
+        let feed = Feed { log, batch: batch.max(1), ahead: None };
         let (stop, stopped) = watch::channel(false);
         let (rebuilds, asked) = mpsc::channel(16);
-        let feed = Feed { log, batch: batch.max(1), ahead: None };
-        views.freshness().send_replace(Freshness { head, projections: writer.status(head) });
-        let following = Following { feed, views, writer: Some(writer), stopped, asked };
+        let mut following = Following { feed, views, projections, writer: None, stopped, asked };
+        following.open(head).await?;
         Ok(Self { stop, rebuilds, task: tokio::spawn(following.run()) })
     }
 
@@ -114,7 +113,8 @@ async fn read(log: Arc<dyn Log>, after: Position, batch: usize, head: Position) 
 struct Following {
     feed: Feed,
     views: Views,
-    /// Away only while a batch is folded on a thread for blocking work.
+    projections: Vec<&'static Projection>,
+    /// Away while it works on a thread for blocking work, and lost if that panics.
     writer: Option<Writer>,
     stopped: watch::Receiver<bool>,
     asked: mpsc::Receiver<Rebuild>,
@@ -153,6 +153,15 @@ impl Following {
         *self.stopped.borrow() || self.stopped.has_changed().is_err()
     }
 
+    /// Opens the writer, which takes up what the stored checkpoints say, and tells how the views stand.
+    async fn open(&mut self, head: Position) -> Result<(), ViewError> {
+        let (log_id, projections, views) = (self.feed.log.id(), self.projections.clone(), self.views.clone());
+        let writer = blocking(move || Writer::open(&views, log_id, head, &projections)).await??;
+        self.views.freshness().send_replace(Freshness { head, projections: writer.status(head) });
+        self.writer = Some(writer);
+        Ok(())
+    }
+
     async fn with_writer<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Writer) -> Result<T, ViewError> + Send + 'static,
@@ -163,7 +172,12 @@ impl Following {
             let result = work(&mut writer);
             (writer, result)
         })
-        .await?;
+        .await
+        .inspect_err(|error| {
+            // Until it is open again nothing moves on, and whoever asks how the views stand must see that.
+            let reason = format!("the writer of the views is gone: {error}");
+            self.views.freshness().send_modify(|freshness| freshness.halt(&reason, chrono::Utc::now()));
+        })?;
         self.writer = Some(writer);
         result
     }
@@ -174,7 +188,10 @@ impl Following {
             self.rebuild(rebuild).await;
         }
         let head = self.feed.log.head().await?.position;
-        let cohorts = self.writer.as_ref().map(|writer| writer.cohorts(head)).unwrap_or_default();
+        if self.writer.is_none() {
+            self.open(head).await?;
+        }
+        let cohorts = self.with_writer(move |writer| Ok(writer.cohorts(head))).await?;
         for after in &cohorts {
             let batch = self.feed.next(*after, head).await?;
             let freshness = self.views.freshness().clone();
@@ -197,5 +214,34 @@ impl Following {
         if answer.send(result).is_err() {
             tracing::debug!("whoever asked for the rebuild did not wait for the answer");
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use event_store::MemoryLog;
+
+    use super::*;
+    use crate::{CATEGORIES, ProjectionState};
+
+    #[tokio::test]
+    async fn a_writer_lost_to_a_panic_shows_in_every_status_and_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let views = Views::open(&format!("sqlite:{}", folder.path().join("views.db").display())).unwrap();
+        let feed = Feed { log: Arc::new(MemoryLog::new()), batch: 1, ahead: None };
+        let ((_stop, stopped), (_rebuilds, asked)) = (watch::channel(false), mpsc::channel(1));
+        let projections = vec![&CATEGORIES];
+        let mut following = Following { feed, views: views.clone(), projections, writer: None, stopped, asked };
+        following.open(0).await.unwrap();
+        let states = || views.status().into_iter().map(|status| (status.state, status.reason)).collect::<Vec<_>>();
+        assert_eq!(states(), [(ProjectionState::Live, None)]);
+
+        following.with_writer(|_| -> Result<(), ViewError> { panic!("out of luck") }).await.unwrap_err();
+        let [(ProjectionState::Halted, Some(reason))] = &states()[..] else { panic!("{:?}", states()) };
+        assert!(reason.starts_with("the writer of the views is gone"), "{reason}");
+
+        following.turn().await.unwrap();
+        assert_eq!(states(), [(ProjectionState::Live, None)]);
     }
 }
