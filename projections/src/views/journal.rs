@@ -106,7 +106,7 @@ row! {
 /// The double-entry journal.
 pub const JOURNAL: Projection = Projection {
     name: "journal",
-    version: 1,
+    version: 2,
     tables: &[JournalLine::TABLE, AccountBalance::TABLE, JournalOrder::TABLE, JournalPayment::TABLE],
     fold,
 };
@@ -252,7 +252,11 @@ fn fold_order(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &OrderEvent) -> Resul
     };
     let TakenBack { gross, tax } = money.evolve(event)?;
     (order.received_minor, order.refunded_minor, order.closed) = (money.received, money.refunded, money.closed);
-    let account = if matches!(event, OrderEvent::OrderRefunded(_)) { "sales_returns" } else { "sales_cancellations" };
+    let account = match event {
+        OrderEvent::OrderCancelled(_) | OrderEvent::OrderExpired(_) | OrderEvent::OrderReinstated(_) => "sales_cancellations",
+        // A payment after a refund makes revenue of what was taken back, from where the refund had put it.
+        _ => "sales_returns",
+    };
     let mut entry = entry(fact, order.currency, Some(order_id), None);
     entry.debit(account, subtract(gross, tax)?)?;
     entry.debit("tax_payable", tax)?;

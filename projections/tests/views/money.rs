@@ -102,6 +102,19 @@ async fn a_cancelled_order_leaves_nothing_in_sales_or_in_the_books() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_paid_again_after_a_refund_was_neither_returned_nor_cancelled() {
+    let (folder, mut history) = (tempfile::tempdir().unwrap(), shop());
+    place(&mut history, &order(1), day(1, 0));
+    pay(&mut history, &order(1), day(1, 5));
+    refund(&mut history, &order(1), 1_020, day(2, 0));
+    let payment_id = PaymentId(id(20_001));
+    history.happens(order(1).order_id, OrderEvent::from(OrderPaymentReceived { payment_id, amount: pounds(1_020) }), day(3, 0));
+    let views = views_of(&folder, &history).await;
+    assert_eq!(["sales_returns", "sales_cancellations"].map(|account| balance(&views, account)), [0, 0]);
+    assert_eq!(sales(&views, SalesDimension::None, SalesGrain::None)[0].net_minor, 900);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sales_journal_and_orders_tell_the_same_story() {
     let (folder, history) = (tempfile::tempdir().unwrap(), busy_days(30));
     let views = views_of(&folder, &history).await;
