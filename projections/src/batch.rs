@@ -6,7 +6,7 @@ use crate::Fact;
 
 /// One recorded event, decoded.
 #[derive(Debug)]
-pub struct Decoded {
+pub(crate) struct Decoded {
     pub(crate) position: Position,
     stream: StreamId,
     sequence: Sequence,

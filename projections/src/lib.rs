@@ -7,7 +7,7 @@
 mod value;
 #[macro_use]
 mod row;
-pub mod as_of;
+mod as_of;
 mod batch;
 mod checkpoint;
 mod diff;
@@ -23,7 +23,7 @@ mod sqlite;
 mod views;
 mod writer;
 
-pub use batch::Decoded;
+pub use as_of::{AsOfError, fold_in_memory};
 pub use diff::{RowDifference, TableDiff, ViewsDiff, diff};
 pub use error::ViewError;
 pub use freshness::{Freshness, ProjectionState, ProjectionStatus};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Error, InputObject};
 use event_schemas::{OrderId, PaymentId, ProductId, Recorded, StockId, StreamId, Timestamp};
-use projections::{Fact, InMemory, Projection, RowCache, Rows};
+use projections::{Projection, RowCache, fold_in_memory};
 
 use crate::{
     graphql::{
@@ -52,22 +52,7 @@ async fn fold(
     }
     events.retain(|recorded| as_of.includes(recorded));
     events.sort_by_key(|recorded| recorded.position);
-    let mut cache = RowCache::over_empty_tables();
-    for recorded in &events {
-        for event in recorded.decode().map_err(|error| problem::fault(&error))? {
-            let fact = Fact {
-                position: recorded.position,
-                stream: &recorded.event.stream,
-                sequence: recorded.event.sequence,
-                occurred_at: recorded.event.occurred_at,
-                recorded_at: recorded.event.recorded_at,
-                event: &event,
-            };
-            let mut rows = Rows::new(&mut cache, &InMemory, recorded.position);
-            (projection.fold)(&mut rows, &fact).map_err(|error| problem::fault(&error))?;
-        }
-    }
-    Ok(cache)
+    fold_in_memory(projection, events).map_err(|error| problem::fault(&error))
 }
 
 /// A product as it was; null if it did not exist, or the caller may not see it in that state.

@@ -12,7 +12,7 @@ use event_schemas::{
 };
 
 use crate::{
-    Column as _, Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
+    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
     page::{Conditions, Order},
     projection::{add, subtract},
     views::order_money::{OrderMoney, TakenBack},
@@ -351,13 +351,5 @@ impl Reader<'_> {
         conditions.when(filter.order_id.as_ref(), "t.order_id = ?");
         conditions.between("t.booked_at", filter.from.as_ref(), filter.to.as_ref());
         self.page(&conditions, Order { name: "entry", by: "t.entry", descending: false, id: "t.line" }, page)
-    }
-
-    /// All lines about an order, in the order of the log.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn journal_of(&self, order: OrderId) -> Result<Vec<JournalLine>, ViewError> {
-        self.rows("WHERE t.order_id = ? ORDER BY t.entry, t.line", &[order.value()])
     }
 }

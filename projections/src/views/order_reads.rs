@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use event_schemas::{CountryCode, Currency, CustomerId, FulfilmentStatus, OrderId, OrderPaymentStatus, OrderStatus, Timestamp};
 
 use crate::{
-    Column as _, Fulfilment, Listed, Order, OrderChargeRow, OrderDiscountRow, OrderLineRow, OrderReturn, Page, Reader, Row,
-    ViewError,
+    Fulfilment, Listed, Order, OrderChargeRow, OrderDiscountRow, OrderLineRow, OrderReturn, Page, Reader, Row, ViewError,
     page::{self, Conditions},
 };
 
@@ -52,15 +51,6 @@ impl Reader<'_> {
     /// If the store cannot be read.
     pub fn order(&self, id: OrderId) -> Result<Option<Order>, ViewError> {
         self.row(&(id,))
-    }
-
-    /// The order of a number; the latest, should an import have brought in a number twice.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn order_by_number(&self, number: &str) -> Result<Option<Order>, ViewError> {
-        let number = number.to_owned();
-        Ok(self.rows::<Order>("WHERE t.number = ? ORDER BY t.position DESC LIMIT 1", &[number.value()])?.pop())
     }
 
     /// Orders; a customer's history is the list of their orders.

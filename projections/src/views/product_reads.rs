@@ -216,15 +216,6 @@ impl Reader<'_> {
         Ok(rows.into_iter().map(|variant| (variant.variant_id, variant)).collect())
     }
 
-    /// The variants of SKUs, for a batch in one statement.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn variants_by_sku(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Variant>, ViewError> {
-        let rows = self.rows_of::<Variant, _>("sku", skus, "t.sku")?;
-        Ok(rows.into_iter().map(|variant| (variant.sku.clone(), variant)).collect())
-    }
-
     /// The prices of each variant by currency, for a batch of variants in one statement.
     ///
     /// # Errors

@@ -253,16 +253,4 @@ impl Reader<'_> {
         conditions.when(filter.low.as_ref(), "t.low = ?");
         self.page(&conditions, Order { name: "sku", by: "t.sku", descending: false, id: "t.location" }, page)
     }
-
-    /// What is set aside for each order, for a batch of orders in one statement.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn reservations_of(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, Vec<Reservation>>, ViewError> {
-        let mut found: BTreeMap<OrderId, Vec<Reservation>> = BTreeMap::new();
-        for reservation in self.rows_of::<Reservation, _>("order_id", orders, "t.order_id, t.sku, t.location")? {
-            found.entry(reservation.order_id).or_default().push(reservation);
-        }
-        Ok(found)
-    }
 }

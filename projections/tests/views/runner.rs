@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use event_store::{Log, MemoryLog};
-use projections::{ALL, Projection, Runner, Value, Views};
+use projections::{ALL, ORDERS, Order, OrderLineRow, Projection, Runner, Value, Views, fold_in_memory};
 
 use crate::shop::busy_days;
 
@@ -84,8 +84,9 @@ fn an_order_as_of_its_first_event_is_as_it_was_placed() {
     };
     let placed = recorded.iter().find(|event| event.event.event_type == "OrderPlaced").unwrap();
     let events = of_order(&placed.event.stream.aggregate_id.clone());
-    let first = projections::as_of::order(&events[..1]).unwrap().unwrap();
-    assert_eq!((first.order.received_minor, first.order.position), (0, placed.position));
-    assert!(!first.lines.is_empty());
-    assert_eq!(projections::as_of::order(&[]).unwrap(), None);
+    let past = fold_in_memory(&ORDERS, events[..1].to_vec()).unwrap();
+    let orders = past.held::<Order>();
+    assert_eq!(orders.iter().map(|order| (order.received_minor, order.position)).collect::<Vec<_>>(), [(0, placed.position)]);
+    assert!(!past.held::<OrderLineRow>().is_empty());
+    assert!(fold_in_memory(&ORDERS, vec![]).unwrap().held::<Order>().is_empty());
 }
