@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_graphql::{
-    Value as ConstValue, Variables,
+    Name, Value as ConstValue, Variables,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
 };
 
@@ -29,8 +29,35 @@ const ROOT_FIELDS: u64 = 30;
 const DIRECTIVES: u64 = 50;
 /// Fragments.
 const FRAGMENTS: usize = 100;
-/// The length of a list whose `first` is not given.
+/// The length of a connection whose `first` is not given.
 const DEFAULT_PAGE: u64 = 20;
+/// The length of `sales` whose `first` is not given.
+const SALES_ROWS: u64 = 1_000;
+/// The length that a list without pages is taken to have: such lists belong to one thing, and most are shorter.
+const WHOLE_LIST: u64 = 10;
+/// The fields that answer such a list of things with fields of their own.
+const WHOLE_LISTS: [&str; 20] = [
+    "accounts",
+    "attributes",
+    "categories",
+    "charges",
+    "children",
+    "discounts",
+    "fulfilments",
+    "items",
+    "lines",
+    "options",
+    "path",
+    "payments",
+    "priceRanges",
+    "prices",
+    "projections",
+    "refunds",
+    "returns",
+    "shippingMethods",
+    "trialBalance",
+    "variants",
+];
 
 /// A limit that an operation breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +136,8 @@ struct Size {
     top: u64,
     introspection_depth: u64,
     introspection_lists: u64,
+    /// Whether it asks for the rows of a connection, in a fragment or not.
+    rows: bool,
 }
 
 impl Size {
@@ -122,12 +151,14 @@ impl Size {
             top: self.top.saturating_add(other.top),
             introspection_depth: self.introspection_depth.max(other.introspection_depth),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
+            rows: self.rows || other.rows,
         }
     }
 }
 
 struct Measure<'a> {
     document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
     variables: &'a Variables,
     /// Each fragment is measured once, however often it is spread: a fragment bomb costs as much as its text.
     measured: BTreeMap<&'a str, Size>,
@@ -144,7 +175,7 @@ pub(crate) fn measure(
     variables: &Variables,
 ) -> Result<u64, Exceeded> {
     within("FRAGMENT_LIMIT", "a number of fragments of", document.fragments.len() as u64, FRAGMENTS as u64)?;
-    let mut measure = Measure { document, variables, measured: BTreeMap::new(), open: BTreeSet::new() };
+    let mut measure = Measure { document, operation, variables, measured: BTreeMap::new(), open: BTreeSet::new() };
     let size = measure.selection_set(&operation.selection_set.node)?;
     within("DEPTH_LIMIT", "a depth of", size.depth, DEPTH)?;
     within("DEPTH_LIMIT", "an introspection depth of", size.introspection_depth, INTROSPECTION_DEPTH)?;
@@ -196,12 +227,13 @@ impl<'a> Measure<'a> {
         let name = field.name.node.as_str();
         let mut size = Size {
             depth: inner.depth + 1,
-            cost: inner.cost.saturating_mul(self.length(field)).saturating_add(1),
+            cost: inner.cost.saturating_mul(self.length(field, inner.rows)).saturating_add(1),
             fields: inner.fields.saturating_add(1),
             aliases: inner.aliases.saturating_add(u64::from(field.alias.is_some())),
             top: 1,
             introspection_depth: inner.introspection_depth + 1,
             introspection_lists: inner.introspection_lists,
+            rows: matches!(name, "nodes" | "edges"),
             ..inner
         };
         match name {
@@ -215,8 +247,8 @@ impl<'a> Measure<'a> {
         Ok(size)
     }
 
-    /// How often the fields inside are answered: the page asked for, or the default page of a connection.
-    fn length(&self, field: &Field) -> u64 {
+    /// How often the fields inside are answered: the page asked for, or the usual length of such a list.
+    fn length(&self, field: &Field, rows: bool) -> u64 {
         let numbers = ["first", "last"].into_iter().filter_map(|name| match self.argument(field, name)? {
             ConstValue::Number(number) => number.as_u64(),
             _ => None,
@@ -227,15 +259,25 @@ impl<'a> Measure<'a> {
         if let Some(ConstValue::List(ids)) = self.argument(field, "ids") {
             return ids.len() as u64;
         }
-        let is_connection = field.selection_set.node.items.iter().any(
-            |item| matches!(&item.node, Selection::Field(inner) if matches!(inner.node.name.node.as_str(), "nodes" | "edges")),
-        );
-        if is_connection { DEFAULT_PAGE } else { 1 }
+        match field.name.node.as_str() {
+            _ if rows => DEFAULT_PAGE,
+            "sales" => SALES_ROWS,
+            name if WHOLE_LISTS.contains(&name) => WHOLE_LIST,
+            _ => 1,
+        }
     }
 
+    /// An argument as it will be when the operation runs: a variable that is not given has the default of its definition.
     fn argument(&self, field: &Field, name: &str) -> Option<ConstValue> {
         let value = field.get_argument(name)?.node.clone();
-        value.into_const_with(|variable| self.variables.get(&variable).cloned().ok_or(())).ok()
+        value.into_const_with(|variable| self.variable(&variable).ok_or(())).ok()
+    }
+
+    fn variable(&self, name: &Name) -> Option<ConstValue> {
+        self.variables.get(name).cloned().or_else(|| {
+            let definition = self.operation.variable_definitions.iter().find(|definition| definition.node.name.node == *name)?;
+            definition.node.default_value.as_ref().map(|value| value.node.clone())
+        })
     }
 }
 
@@ -259,6 +301,41 @@ mod tests {
         assert_eq!(cost("{ a { nodes { b } } }"), Ok(41));
         assert_eq!(cost("{ nodes(ids: [1, 2, 3]) { b } }"), Ok(4));
         assert_eq!(cost("{ a(first: 100) { nodes { b(first: 100) { nodes { c } } } } }"), Err("COST_LIMIT"));
+    }
+
+    #[test]
+    fn the_default_of_a_variable_counts_when_the_variable_is_not_given() {
+        let orders = "orders(first: $size) { nodes { payments { id refunds { id reason at } } } }";
+        assert_eq!(cost(&format!("query($size: Int = 100) {{ {orders} }}")), Err("COST_LIMIT"));
+        assert_eq!(cost("query($n: Int = 5) { a(first: $n) { nodes { b } } }"), Ok(201), "the given value, not the default");
+    }
+
+    #[test]
+    fn rows_asked_for_in_a_fragment_are_rows() {
+        let plain = cost("{ products { nodes { title } } }");
+        assert_eq!(plain, Ok(41));
+        assert_eq!(cost("{ products { ...F } } fragment F on ProductConnection { nodes { title } }"), plain);
+        assert_eq!(cost("{ products { ... on ProductConnection { nodes { title } } } }"), plain);
+        let nested = "{ products { ...F } } fragment F on ProductConnection { nodes { variants { product { variants { \
+                      prices { price { amountMinor } } } } } } }";
+        assert_eq!(cost(nested), Err("COST_LIMIT"));
+    }
+
+    #[test]
+    fn lists_without_pages_count_although_types_lead_back_to_themselves() {
+        let round = "{ products(first: 100) { nodes { variants { product { variants { sku price { amountMinor } } } } } } }";
+        assert_eq!(cost(round), Err("COST_LIMIT"));
+        let sales = "{ sales { units orders gross { amountMinor } net { amountMinor } } }";
+        assert!(cost(sales).is_ok());
+        assert_eq!(cost(&format!("{{ {} }}", "sales { units orders orders units orders } ".repeat(5))), Err("COST_LIMIT"));
+    }
+
+    #[test]
+    fn the_catalog_with_variants_and_prices_stays_within_the_limit() {
+        let prices = "{ products(first: 20) { nodes { id title slug variants { sku name price { amountMinor currency } } } } }";
+        assert!(cost(prices).is_ok());
+        let stock = "{ products(first: 100) { nodes { variants { sku price { amountMinor } availability { available } } } } }";
+        assert!(cost(stock).is_ok());
     }
 
     #[test]
