@@ -269,7 +269,7 @@ impl CartMutation {
             Ok(Checkout {
                 cart_id: read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?,
                 order_id,
-                number: number(order_id),
+                number: order_id.number(),
                 payment_id: PaymentId(outside.new_id()),
                 now: outside.now,
                 config: outside.config.clone(),
@@ -295,15 +295,4 @@ impl CartMutation {
             user_errors: Vec::new(),
         })
     }
-}
-
-/// A number that people can read out: it follows from the order's id, so that no counter has to be shared.
-fn number(order_id: OrderId) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let bits = order_id.0.as_u128();
-    // The id begins with the time in ms and ends with random bits: both, so that numbers of a moment differ.
-    let value = ((bits >> 80) << 15) | (bits & 0x7fff);
-    let digit = |place: u32| char::from(DIGITS[usize::try_from((value >> (5 * place)) & 31).unwrap_or(0)]);
-    let text: String = (0..12).rev().map(digit).collect();
-    format!("{}-{}-{}", &text[..4], &text[4..8], &text[8..])
 }
