@@ -16,6 +16,9 @@ use crate::{
 
 /// How long a mutation waits for the views to show what it did.
 const READ_BACK: Duration = Duration::from_secs(2);
+/// The shortest key, in characters, of a caller who is nobody in particular: all of them share one scope, and whoever guesses
+/// a key and its input gets the answer that was meant for another.
+const SHARED_KEY: usize = 16;
 
 /// The input of a mutation.
 pub(crate) trait MutationInput: InputType {
@@ -31,7 +34,8 @@ macro_rules! input {
         pub(crate) struct $name {
             $($body)*
             /// Sent again with the same input, this key gets the first answer again and changes nothing. The header
-            /// `Idempotency-Key` says the same.
+            /// `Idempotency-Key` says the same. Callers whose token names nobody share their keys: theirs need at least 16
+            /// characters that nobody can guess, such as a UUID.
             pub(crate) idempotency_key: Option<String>,
         }
 
@@ -102,7 +106,10 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
     decision: impl FnOnce(I, &Outside<'_>) -> Result<D, UserError>,
 ) -> Result<Result<Outcome, Refused>, Error> {
     let (shop, request) = (ctx.data::<Arc<Shop>>()?, ctx.data::<Arc<RequestContext>>()?);
-    let idempotency = idempotency(request, operation, &input);
+    let idempotency = match idempotency(request, operation, &input) {
+        Ok(idempotency) => idempotency,
+        Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
+    };
     let outside = Outside { now: shop.engine.clock().now(), config: &shop.config, customer_id: request.customer_id(), shop };
     let decision = match decision(input, &outside) {
         Ok(decision) => decision,
@@ -145,8 +152,12 @@ pub(crate) async fn read_back(ctx: &Context<'_>, position: Position) -> bool {
 }
 
 /// The scope of the key (actor, operation, key) and the fingerprint of the input without it.
-fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationInput) -> Option<Idempotency> {
-    let key = input.idempotency_key().or(request.idempotency_key.as_deref())?;
+fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationInput) -> Result<Option<Idempotency>, UserError> {
+    let Some(key) = input.idempotency_key().or(request.idempotency_key.as_deref()) else { return Ok(None) };
+    if request.caller.subject.is_none() && key.chars().count() < SHARED_KEY {
+        let message = format!("without a token that names you, a key needs at least {SHARED_KEY} characters, such as a UUID");
+        return Err(UserError::invalid(&["idempotencyKey"], message));
+    }
     let mut content = input.to_value();
     if let Value::Object(fields) = &mut content {
         fields.shift_remove("idempotencyKey");
@@ -157,7 +168,7 @@ fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationI
         let _ = write!(hex, "{byte:02x}");
         hex
     });
-    Some(Idempotency { scope: format!("{}|{operation}|{key}", request.caller.actor()), fingerprint })
+    Ok(Some(Idempotency { scope: format!("{}|{operation}|{key}", request.caller.actor()), fingerprint }))
 }
 
 /// JSON with sorted names and without nulls, so that the same input always reads the same.
