@@ -6,6 +6,7 @@ use async_graphql::{ComplexObject, Context, Error, ID, Object, SimpleObject};
 use event_schemas::Slug;
 
 use crate::{
+    access::{Caller, Permission},
     graphql::{
         global_id::{self, Kind},
         loader::{CategoryById, ChildrenOf, load},
@@ -41,6 +42,12 @@ impl Category {
             row,
         }
     }
+
+    /// The category if the caller may see it: shoppers see what is in the shop.
+    pub(crate) fn visible(ctx: &Context<'_>, row: Option<projections::Category>) -> Result<Option<Self>, Error> {
+        let sees_all = ctx.data::<Caller>()?.may(Permission::ViewCatalog);
+        Ok(row.filter(|row| sees_all || !row.archived).map(Self::new))
+    }
 }
 
 #[ComplexObject]
@@ -48,7 +55,7 @@ impl Category {
     /// The category above it; null for a root.
     async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Category>, Error> {
         match self.row.parent_id {
-            Some(parent) => Ok(load(ctx, CategoryById(parent)).await?.map(Category::new)),
+            Some(parent) => Category::visible(ctx, load(ctx, CategoryById(parent)).await?),
             None => Ok(None),
         }
     }
@@ -88,7 +95,7 @@ impl CategoryQuery {
         Ok(placed.collect())
     }
 
-    /// A category, by its id or its name in the URL.
+    /// A category, by its id or its name in the URL. Shoppers see those that are in the shop.
     async fn category(
         &self,
         ctx: &Context<'_>,
@@ -109,6 +116,6 @@ impl CategoryQuery {
             },
             _ => return Err(problem::bad_input("give `id` or `slug`, one of them")),
         };
-        Ok(row.filter(|row| !row.archived).map(Category::new))
+        Category::visible(ctx, row)
     }
 }

@@ -58,7 +58,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
     Ok(match kind {
         Kind::Product => Product::visible(ctx, load(ctx, ProductById(own!())).await?)?.map(Node::Product),
         Kind::Variant => variant(ctx, own!()).await?.map(Node::Variant),
-        Kind::Category => load(ctx, CategoryById(own!())).await?.map(|row| Node::Category(Category::new(row))),
+        Kind::Category => Category::visible(ctx, load(ctx, CategoryById(own!())).await?)?.map(Node::Category),
         Kind::Cart => cart::find(ctx, own!()).await?.map(Node::Cart),
         Kind::Order => load(ctx, OrderById(own!())).await?.map(|row| Node::Order(Order::new(row))),
         Kind::Payment => payment_at(ctx, Some(own!())).await?.map(Node::Payment),

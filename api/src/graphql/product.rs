@@ -131,7 +131,7 @@ impl Product {
     async fn categories(&self, ctx: &Context<'_>) -> Result<Vec<Category>, Error> {
         let loads = self.row.category_ids.iter().map(|id| load(ctx, CategoryById(*id)));
         let found = futures::future::try_join_all(loads).await?;
-        Ok(found.into_iter().flatten().map(Category::new).collect())
+        found.into_iter().filter_map(|row| Category::visible(ctx, row).transpose()).collect()
     }
 
     /// Its variants, in the order in which they were added.

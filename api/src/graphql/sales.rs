@@ -133,7 +133,7 @@ impl Sales {
     /// The product, when that is the dimension.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>, Error> {
         match self.key_of::<ProductId>(SalesDimension::Product) {
-            Some(id) => Ok(load(ctx, ProductById(id)).await?.map(Product::new)),
+            Some(id) => Product::visible(ctx, load(ctx, ProductById(id)).await?),
             None => Ok(None),
         }
     }

@@ -88,9 +88,9 @@ impl Variant {
 
 #[ComplexObject]
 impl Variant {
-    /// The product that it is a variant of.
+    /// The product that it is a variant of; null when the caller may not see it.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>, Error> {
-        Ok(load(ctx, ProductById(self.row.product_id)).await?.map(Product::new))
+        Product::visible(ctx, load(ctx, ProductById(self.row.product_id)).await?)
     }
 
     /// Its prices, one per currency; in one currency if asked.

@@ -142,6 +142,24 @@ async fn products_changed_or_archived_later_never_change_an_order() {
 }
 
 #[tokio::test]
+async fn a_product_taken_off_sale_is_not_shown_to_shoppers_by_way_of_its_variant_either() {
+    let server = Server::start().await;
+    let product = tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let cart = full_cart(&server, "TEA-100", 1, "EUR").await;
+    let query = "query($id: ID!) { cart(id: $id) { lines { variant { product { title } } } } }";
+    let shown = async |role| {
+        let answer = server.run(role, query, json!({ "id": cart })).await;
+        answer["data"]["cart"]["lines"][0]["variant"]["product"].clone()
+    };
+    assert_eq!(shown(None).await, json!({ "title": "Tea TEA-100" }));
+    let merchant = Some(api::access::Role::Merchant);
+    let input = json!({ "productId": product["id"], "reason": "sold out" });
+    server.done(merchant, "productArchive", "product { state }", input).await;
+    assert_eq!(shown(None).await, json!(null));
+    assert_eq!(shown(merchant).await, json!({ "title": "Tea TEA-100" }));
+}
+
+#[tokio::test]
 async fn every_currency_exponent_comes_out_to_the_minor_unit() {
     let server = Server::start().await;
     for (currency, price, shipping, total) in [
