@@ -93,17 +93,19 @@ impl TokenKey {
         Ok((token.map_err(TokenError::Signing)?, expires_at))
     }
 
-    /// Who sent a token.
+    /// Who sent a token, and when it ends.
     ///
     /// # Errors
     /// [`TokenError::Expired`] or [`TokenError::Invalid`].
-    pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<(Caller, Timestamp), TokenError> {
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
         let claims = decoded.map_err(|error| match error.kind() {
             jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
             _ => TokenError::Invalid,
         })?;
-        Ok(Caller { role: claims.claims.role, subject: claims.claims.sub })
+        let Claims { role, sub: subject, exp, .. } = claims.claims;
+        let expires_at = Timestamp::from_timestamp(exp, 0).ok_or(TokenError::Invalid)?;
+        Ok((Caller { role, subject }, expires_at))
     }
 }
 
@@ -118,8 +120,9 @@ mod tests {
     #[test]
     fn a_token_says_who_sent_it() {
         let key = TokenKey::from_secret(&[7; 64]);
-        let (token, _) = key.issue(&finance(), Duration::from_secs(60), chrono::Utc::now()).unwrap();
-        assert_eq!(key.verify(&token).unwrap(), finance());
+        let now = Timestamp::from_timestamp(chrono::Utc::now().timestamp(), 0).unwrap();
+        let (token, expires_at) = key.issue(&finance(), Duration::from_secs(60), now).unwrap();
+        assert_eq!(key.verify(&token).unwrap(), (finance(), expires_at));
     }
 
     #[test]

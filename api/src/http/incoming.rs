@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::Variables;
 use axum::http::{HeaderMap, StatusCode, header};
+use event_schemas::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -86,22 +87,26 @@ fn object(value: Option<Value>) -> Option<Map<String, Value>> {
     }
 }
 
-/// Who sent a request, by its `Authorization` header; nobody in particular without one.
-pub(crate) fn caller(key: &TokenKey, headers: &HeaderMap) -> Result<Caller, Refused> {
+/// A caller, and when the token ends that says so.
+pub(crate) type Known = (Caller, Option<Timestamp>);
+
+/// Who sent a request, by its `Authorization` header; nobody in particular, for ever, without one.
+pub(crate) fn caller(key: &TokenKey, headers: &HeaderMap) -> Result<Known, Refused> {
     match headers.get(header::AUTHORIZATION) {
-        None => Ok(Caller::anonymous()),
+        None => Ok((Caller::anonymous(), None)),
         Some(value) => authenticate(key, value.to_str().unwrap_or_default()),
     }
 }
 
 /// Who holds a token, given as `Bearer TOKEN` (RFC 6750, section 2.1).
-pub(crate) fn authenticate(key: &TokenKey, authorization: &str) -> Result<Caller, Refused> {
+pub(crate) fn authenticate(key: &TokenKey, authorization: &str) -> Result<Known, Refused> {
     let refused = |message: &str| Refused::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
     let (scheme, token) = authorization.split_once(' ').unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused("the Authorization header must read `Bearer TOKEN`"));
     }
-    key.verify(token.trim()).map_err(|error| refused(&error.to_string()))
+    let (caller, expires_at) = key.verify(token.trim()).map_err(|error| refused(&error.to_string()))?;
+    Ok((caller, Some(expires_at)))
 }
 
 /// What resolvers know about the request besides its content.

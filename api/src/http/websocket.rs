@@ -32,6 +32,8 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to read a message before it is dropped: nobody waits for a reader that has gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a session may last: a token may end after the end of what a clock can count.
+const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Operations that may run on one socket at once.
 const OPERATIONS: usize = 100;
 /// Answers that wait to be written; an operation that is ahead of its reader pauses.
@@ -103,6 +105,8 @@ struct Session {
     shop: Arc<Shop>,
     headers: HeaderMap,
     caller: Option<Caller>,
+    /// When the caller's token ends, and the session with it.
+    expires: Option<Instant>,
     /// Running operations by id, with their number and task.
     running: BTreeMap<String, (u64, JoinHandle<()>)>,
     started: u64,
@@ -111,7 +115,7 @@ struct Session {
 
 impl Session {
     fn new(shop: Arc<Shop>, headers: HeaderMap) -> Self {
-        Self { shop, headers, caller: None, running: BTreeMap::new(), started: 0, notes: mpsc::channel(QUEUE) }
+        Self { shop, headers, caller: None, expires: None, running: BTreeMap::new(), started: 0, notes: mpsc::channel(QUEUE) }
     }
 
     /// Serves the socket until it closes; `Some` when it is for us to close it.
@@ -139,6 +143,9 @@ impl Session {
                 }
                 () = tokio::time::sleep_until(init_by), if self.caller.is_none() => {
                     return Some((4408, "Connection initialisation timeout".to_owned()));
+                }
+                () = tokio::time::sleep_until(self.expires.unwrap_or(init_by)), if self.expires.is_some() => {
+                    return Some((4403, "Token expired".to_owned()));
                 }
                 () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => return Some((1001, "The server is stopping".to_owned())),
             }
@@ -176,7 +183,10 @@ impl Session {
             Some(authorization) => incoming::authenticate(&self.shop.token_key, authorization),
             None => incoming::caller(&self.shop.token_key, &self.headers),
         };
-        self.caller = Some(caller.map_err(|_| (4403, "Forbidden".to_owned()))?);
+        let (caller, expires_at) = caller.map_err(|_| (4403, "Forbidden".to_owned()))?;
+        let remaining = expires_at.map(|at| (at - self.shop.engine.clock().now()).to_std().unwrap_or_default());
+        self.expires = remaining.map(|remaining| Instant::now() + remaining.min(LONGEST_SESSION));
+        self.caller = Some(caller);
         Ok(json!({ "type": "connection_ack" }))
     }
 

@@ -1,5 +1,8 @@
 //! graphql-transport-ws: order of messages, close codes, and what ends what.
 
+use std::time::Duration;
+
+use api::access::Role;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -117,4 +120,14 @@ async fn an_operation_that_cannot_run_is_an_error_message_and_the_socket_lives_o
     // The id is free again once its operation has ended.
     socket.subscribe("1", "{ me { role } }").await;
     assert_eq!(socket.next().await["type"], "next");
+}
+
+#[tokio::test]
+async fn a_socket_is_closed_when_its_token_ends() {
+    let server = Server::start().await;
+    // Tokens end on whole seconds, so this one lives for one second at least.
+    let token = server.token(Role::Auditor, Duration::from_secs(2));
+    let mut socket = Socket::ready(&server, Some(token)).await;
+    socket.subscribe("1", "subscription { events { position } }").await;
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), socket.next()).await.unwrap(), json!(4403));
 }
