@@ -127,12 +127,17 @@ payload! {
     }
 }
 
-fn stock_id(outside: &Outside<'_>, sku: &str, location: Option<&str>) -> Result<StockId, UserError> {
-    let location: LocationId = match (location, outside.config.locations.first()) {
-        (Some(location), _) => read_input::name(location, &["location"])?,
+/// The stock of a SKU at a location of the store: units anywhere else could never be sold.
+fn stock_id(outside: &Outside<'_>, sku: &str, location: Option<&str>, field: &str) -> Result<StockId, UserError> {
+    let locations = &outside.config.locations;
+    let location: LocationId = match (location, locations.first()) {
+        (Some(location), _) => read_input::name(location, &[field])?,
         (None, Some(first)) => first.clone(),
-        (None, None) => return Err(UserError::invalid(&["location"], "name a location: the store has none of its own")),
+        (None, None) => return Err(UserError::invalid(&[field], "the store has no location")),
     };
+    if !locations.contains(&location) {
+        return Err(UserError::invalid(&[field], format!("the store has no location `{location}`")));
+    }
     Ok(StockId { sku: read_input::name(sku, &["sku"])?, location })
 }
 
@@ -169,7 +174,7 @@ impl StockMutation {
         #[graphql(desc = "The goods.")] input: StockReceiveInput,
     ) -> Result<StockPayload, Error> {
         changed(ctx, "stockReceive", input, |input, outside| {
-            let stock = stock_id(outside, &input.sku, input.location.as_deref())?;
+            let stock = stock_id(outside, &input.sku, input.location.as_deref(), "location")?;
             let quantity = read_input::quantity(input.quantity, &["quantity"])?;
             Ok((stock.clone(), ReceiveStock { stock, quantity, reference: input.reference }))
         })
@@ -184,7 +189,7 @@ impl StockMutation {
         #[graphql(desc = "The correction.")] input: StockAdjustInput,
     ) -> Result<StockPayload, Error> {
         changed(ctx, "stockAdjust", input, |input, outside| {
-            let stock = stock_id(outside, &input.sku, input.location.as_deref())?;
+            let stock = stock_id(outside, &input.sku, input.location.as_deref(), "location")?;
             let adjustment =
                 AdjustStock { stock: stock.clone(), delta: input.delta.0, reason: input.reason.into(), note: input.note };
             Ok((stock, adjustment))
@@ -200,7 +205,7 @@ impl StockMutation {
         #[graphql(desc = "The count.")] input: StockCountInput,
     ) -> Result<StockPayload, Error> {
         changed(ctx, "stockCount", input, |input, outside| {
-            let stock = stock_id(outside, &input.sku, input.location.as_deref())?;
+            let stock = stock_id(outside, &input.sku, input.location.as_deref(), "location")?;
             let counted = read_input::quantity(input.counted, &["counted"])?;
             Ok((stock.clone(), CountStock { stock, counted }))
         })
@@ -216,8 +221,8 @@ impl StockMutation {
     ) -> Result<StockTransferPayload, Error> {
         let mut ends = None;
         let outcome = carry_out(ctx, "stockTransfer", input, |input, outside| {
-            let from = stock_id(outside, &input.sku, Some(&input.from))?;
-            let to = stock_id(outside, &input.sku, Some(&input.to))?;
+            let from = stock_id(outside, &input.sku, Some(&input.from), "from")?;
+            let to = stock_id(outside, &input.sku, Some(&input.to), "to")?;
             let quantity = read_input::quantity(input.quantity, &["quantity"])?;
             ends = Some((from.clone(), to.clone()));
             Ok(TransferStock { sku: from.sku, from: from.location, to: to.location, quantity })
@@ -243,7 +248,7 @@ impl StockMutation {
         #[graphql(desc = "The rules.")] input: StockPolicySetInput,
     ) -> Result<StockPayload, Error> {
         changed(ctx, "stockPolicySet", input, |input, outside| {
-            let stock = stock_id(outside, &input.sku, input.location.as_deref())?;
+            let stock = stock_id(outside, &input.sku, input.location.as_deref(), "location")?;
             let StockPolicySetInput { safety_stock, backorder_limit, low_stock_threshold, .. } = input;
             Ok((stock.clone(), SetStockPolicy { stock, safety_stock, backorder_limit, low_stock_threshold }))
         })

@@ -41,12 +41,13 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     start_logging(args.shop.log_format, &args.shop.log_level)?;
     let folder = DataFolder::create(&args.shop.data)?;
     let _lock = folder.lock()?;
+    let config = folder.settings()?;
     let url = args.shop.events.unwrap_or_else(|| folder.sqlite_url("events.db"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reconciliation = runtime.block_on(async {
         let log = event_store::open(&url)?;
         let engine = Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
-        let result = import(&args.source, &engine, &mut tell).await;
+        let result = import(&args.source, &config, &engine, &mut tell).await;
         engine.drain().await;
         result.map_err(Failure::from)
     })?;

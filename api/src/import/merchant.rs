@@ -31,12 +31,13 @@ pub(crate) fn products(path: &Path) -> Result<Source, ImportError> {
     read(path, &PRODUCTS, move |fields| product(fields, &mut slugs))
 }
 
-/// A file of goods that came in. The same SKU, location and reference twice is the same delivery.
+/// A file of goods that came in at the store's locations. The same SKU, location and reference twice is the same delivery.
 ///
 /// # Errors
 /// When the file cannot be read or has another header.
-pub(crate) fn stock(path: &Path) -> Result<Source, ImportError> {
-    read(path, &STOCK, delivery)
+pub(crate) fn stock(path: &Path, locations: &[LocationId]) -> Result<Source, ImportError> {
+    let locations = locations.to_vec();
+    read(path, &STOCK, move |fields| delivery(fields, &locations))
 }
 
 /// What a row asks for: the key that makes it one thing, what it is counted as, and the decision.
@@ -128,9 +129,12 @@ fn price(amount: &str, currency: &str) -> Result<Option<Money>, String> {
     if price.minor < 0 { Err("the price is below zero".to_owned()) } else { Ok(Some(price)) }
 }
 
-fn delivery(fields: &StringRecord) -> Result<Wish, String> {
+fn delivery(fields: &StringRecord, locations: &[LocationId]) -> Result<Wish, String> {
     let sku = Sku::new(field(fields, 0)).map_err(|error| error.to_string())?;
     let location = LocationId::new(field(fields, 1)).map_err(|error| error.to_string())?;
+    if !locations.contains(&location) {
+        return Err(format!("the store has no location `{location}`"));
+    }
     let quantity = field(fields, 2);
     let quantity = quantity.parse().map_err(|_| format!("the quantity `{}` is not a whole number of units", cut(quantity)))?;
     let reference = Some(field(fields, 3).to_owned()).filter(|text| !text.is_empty());
@@ -148,6 +152,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use domain::StoreConfig;
     use engine::{Engine, Limits, SystemClock, SystemIds};
     use event_store::MemoryLog;
 
@@ -162,7 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("own.csv");
         std::fs::write(&file, text).unwrap();
-        import(&ImportSource::Csv { kind, file }, engine, &mut |_| ()).await.unwrap()
+        import(&ImportSource::Csv { kind, file }, &StoreConfig::default(), engine, &mut |_| ()).await.unwrap()
     }
 
     const TEA: &str = "sku,title,description,price,currency,weight_grams\n\
@@ -198,10 +203,11 @@ mod tests {
     #[tokio::test]
     async fn goods_come_in_once_per_delivery() {
         let engine = shop().await;
-        let text = "sku,location,quantity,reference\nTEA-100,main,40,D-17\nTEA-100,main,0,D-18\nTEA-100,Main Hall,1,\n";
+        let text = "sku,location,quantity,reference\nTEA-100,main,40,D-17\nTEA-100,main,0,D-18\nTEA-100,Main Hall,1,\nTEA-100,attic,1,\n";
         let first = imported(&engine, CsvKind::Stock, text).await;
         assert_eq!(first.events()["StockReceived"], 1);
-        assert_eq!(first.unrepresented().iter().map(|lost| lost.row).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(first.unrepresented().iter().map(|lost| lost.row).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(first.unrepresented()[2].reason, "the store has no location `attic`");
         assert!(first.accounts_for_every_row());
         assert_eq!(imported(&engine, CsvKind::Stock, text).await.events_written(), 0);
     }

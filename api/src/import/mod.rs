@@ -19,6 +19,7 @@ mod writer;
 use std::{io, path::PathBuf, time::Instant};
 
 use clap::{Subcommand, ValueEnum};
+use domain::StoreConfig;
 use engine::{CommandError, Engine};
 
 pub use command::{ImportArgs, run};
@@ -108,12 +109,13 @@ pub enum ImportError {
     },
 }
 
-/// Imports a source through the engine, telling progress about once a second.
+/// Imports a source into the store of that configuration, telling progress about once a second.
 ///
 /// # Errors
 /// See [`ImportError`]. Rows that no event can be made of are no error: the reconciliation lists them.
 pub async fn import(
     source: &ImportSource,
+    config: &StoreConfig,
     engine: &Engine,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Reconciliation, ImportError> {
@@ -122,7 +124,7 @@ pub async fn import(
         ImportSource::OnlineRetail { file } => online_retail::read(file)?,
         ImportSource::Olist { dir } => olist::read(dir)?,
         ImportSource::Csv { kind: CsvKind::Products, file } => merchant::products(file)?,
-        ImportSource::Csv { kind: CsvKind::Stock, file } => merchant::stock(file)?,
+        ImportSource::Csv { kind: CsvKind::Stock, file } => merchant::stock(file, &config.locations)?,
     };
     writer::write(source, engine, begun, tell).await
 }

@@ -216,3 +216,16 @@ async fn bad_input_gets_a_typed_answer_and_changes_nothing() {
         .await;
     assert_eq!(nothing["data"], json!({ "cart": null, "node": null, "product": null }));
 }
+
+#[tokio::test]
+async fn stock_is_kept_only_at_locations_of_the_store() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let attic = json!({ "sku": "TEA-100", "location": "attic", "quantity": 5 });
+    let refused = server.mutate(MERCHANT, "stockReceive", "stock { onHand }", attic).await;
+    let error = &refused["userErrors"][0];
+    assert_eq!((&error["code"], &error["field"]), (&json!("INVALID_INPUT"), &json!(["location"])));
+    let transfer = json!({ "sku": "TEA-100", "from": "main", "to": "attic", "quantity": 5 });
+    let refused = server.mutate(MERCHANT, "stockTransfer", "to { onHand }", transfer).await;
+    assert_eq!(refused["userErrors"][0]["field"], json!(["to"]));
+}

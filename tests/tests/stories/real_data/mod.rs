@@ -10,6 +10,7 @@ mod sales_book;
 use std::{path::PathBuf, sync::Arc};
 
 use api::import::{ImportSource, Reconciliation, import};
+use domain::StoreConfig;
 use engine::{Engine, Limits, SystemClock, SystemIds};
 use event_store::Log;
 use projections::{Runner, Views};
@@ -29,7 +30,7 @@ fn real_data(name: &str) -> Option<PathBuf> {
 /// Imports into a log of this process.
 async fn import_into(log: Arc<dyn Log>, source: &ImportSource) -> Reconciliation {
     let engine = Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await.unwrap();
-    let reconciliation = import(source, &engine, &mut |_| ()).await.unwrap();
+    let reconciliation = import(source, &StoreConfig::default(), &engine, &mut |_| ()).await.unwrap();
     engine.drain().await;
     reconciliation
 }
