@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -89,11 +89,12 @@ impl DataFolder {
     pub fn keep_settings<T: Serialize>(&self, settings: &T) -> Result<(), DataFolderError> {
         let path = self.file("store.json");
         let failed = |error| DataFolderError::Unusable(path.clone(), error);
-        let text = serde_json::to_vec_pretty(settings).map_err(|error| failed(error.into()))?;
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(mut file) => file.write_all(&text).map_err(failed),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(failed(error)),
+        if path.try_exists().map_err(failed)? {
+            return Ok(());
         }
+        let text = serde_json::to_vec_pretty(settings).map_err(|error| failed(error.into()))?;
+        // Whole or not at all, also when the process is killed in between.
+        let half_written = self.file("store.json.new");
+        std::fs::write(&half_written, text).and_then(|()| std::fs::rename(&half_written, &path)).map_err(failed)
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{DeadlineProcess, GatewayProcess, OrderProcess, Process};
+use domain::{DeadlineProcess, GatewayProcess, OrderProcess, Process, StoreConfig};
 use engine::{Engine, Gateway, Limits, Processes, SandboxGateway, SystemClock, SystemIds};
 use event_store::Log;
 use projections::{Runner, Views};
@@ -108,7 +108,9 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
     if config.demo {
         fill_demo(folder, &*log).await?;
     }
-    let store_config = Arc::new(folder.settings()?);
+    // A shop without settings gets the defaults to change.
+    folder.keep_settings(&StoreConfig::default())?;
+    let store_config = Arc::new(folder.settings::<StoreConfig>()?);
     let views = Views::open(config.views.as_deref().unwrap_or(&folder.sqlite_url("views.db")))?;
     let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
     let runner = Runner::start(log.clone(), views.clone(), projections::ALL).await?;
@@ -139,10 +141,12 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
 /// Gives an empty shop the demo's settings and past; a shop that has a past keeps its own.
 async fn fill_demo(folder: &DataFolder, log: &dyn Log) -> Result<(), StartError> {
     let begun = Instant::now();
-    let settings = demo::config()?;
+    if log.head().await?.position > 0 {
+        return Ok(());
+    }
+    folder.keep_settings(&demo::config()?)?;
     let events = demo::fill(log, chrono::Utc::now().date_naive()).await?;
     if events > 0 {
-        folder.keep_settings(&settings)?;
         tracing::info!(events, ms = begun.elapsed().as_millis(), "made the demo shop");
     }
     Ok(())

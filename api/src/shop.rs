@@ -61,7 +61,9 @@ impl Shop {
         let letters = self.log.dead_letters().await;
         let projections = self.views.status();
         let halted = projections.iter().any(|projection| projection.state == ProjectionState::Halted);
-        let ready = head.is_ok() && !halted && !projections.is_empty() && !*self.stopping.borrow();
+        // A view that holds nothing yet of a log that holds something is being built for the first time.
+        let unbuilt = projections.iter().any(|projection| projection.position == 0 && projection.lag > 0);
+        let ready = head.is_ok() && !halted && !unbuilt && !projections.is_empty() && !*self.stopping.borrow();
         let projections: Vec<Value> = projections
             .iter()
             .map(|projection| {

@@ -138,7 +138,8 @@ impl Driver {
     async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut head = self.log.watch();
         let mut failures = 0;
-        while !*stopping.borrow() {
+        // Without a word from outside, the end of whoever would say it is the word.
+        while !*stopping.borrow() && stopping.has_changed().is_ok() {
             let wait = match self.pass().await {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => self.until_due().await,
