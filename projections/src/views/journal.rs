@@ -15,7 +15,7 @@ use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
     page::{Conditions, Order},
     projection::{add, subtract},
-    views::order_money::{OrderMoney, TakenBack},
+    views::order_money::{TakenBack, take_back},
 };
 
 row! {
@@ -243,15 +243,9 @@ fn book_sale(rows: &mut Rows<'_>, fact: &Fact<'_>, placed: &OrderPlaced) -> Resu
 fn fold_order(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &OrderEvent) -> Result<(), FoldError> {
     let order_id: OrderId = fact.stream.aggregate_id.parse()?;
     let order = rows.edit::<JournalOrder>(&(order_id,))?.ok_or_else(|| FoldError::unknown("order", order_id))?;
-    let mut money = OrderMoney {
-        gross: order.gross_minor,
-        tax: order.tax_minor,
-        received: order.received_minor,
-        refunded: order.refunded_minor,
-        closed: order.closed,
-    };
-    let TakenBack { gross, tax } = money.evolve(event)?;
-    (order.received_minor, order.refunded_minor, order.closed) = (money.received, money.refunded, money.closed);
+    let totals = (order.gross_minor, order.tax_minor);
+    let paid = (&mut order.received_minor, &mut order.refunded_minor);
+    let TakenBack { gross, tax } = take_back(event, totals, paid, &mut order.closed)?;
     let account = match event {
         OrderEvent::OrderCancelled(_) | OrderEvent::OrderExpired(_) | OrderEvent::OrderReinstated(_) => "sales_cancellations",
         // A payment after a refund makes revenue of what was taken back, from where the refund had put it.

@@ -9,13 +9,13 @@ use crate::{
 
 /// What sales and the journal keep of an order's money, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OrderMoney {
-    pub gross: i64,
-    pub tax: i64,
-    pub received: i64,
-    pub refunded: i64,
+struct OrderMoney {
+    gross: i64,
+    tax: i64,
+    received: i64,
+    refunded: i64,
     /// Cancelled or expired, and not reinstated.
-    pub closed: bool,
+    closed: bool,
 }
 
 /// Revenue taken back.
@@ -30,7 +30,7 @@ pub(crate) struct TakenBack {
 impl OrderMoney {
     /// All that was taken back so far: everything once the order is closed, else what was refunded, except what the buyer
     /// had paid too much, which never was revenue. Its tax is in proportion, and sums to the order's tax in the end.
-    pub fn taken_back(&self) -> TakenBack {
+    fn taken_back(&self) -> TakenBack {
         if self.closed {
             return TakenBack { gross: self.gross, tax: self.tax };
         }
@@ -42,7 +42,7 @@ impl OrderMoney {
     }
 
     /// What an event of the order takes back in addition; negative when it gives revenue again.
-    pub fn evolve(&mut self, event: &OrderEvent) -> Result<TakenBack, FoldError> {
+    fn evolve(&mut self, event: &OrderEvent) -> Result<TakenBack, FoldError> {
         let before = self.taken_back();
         match event {
             OrderEvent::OrderPaymentReceived(received) => self.received = add(self.received, received.amount.minor)?,
@@ -59,6 +59,20 @@ impl OrderMoney {
         let after = self.taken_back();
         Ok(TakenBack { gross: subtract(after.gross, before.gross)?, tax: subtract(after.tax, before.tax)? })
     }
+}
+
+/// Folds an event into the columns that a view keeps of an order: its gross and tax, what came in and went back, and
+/// whether it is closed. Gives what the event takes back in addition.
+pub(crate) fn take_back(
+    event: &OrderEvent,
+    (gross, tax): (i64, i64),
+    (received, refunded): (&mut i64, &mut i64),
+    closed: &mut bool,
+) -> Result<TakenBack, FoldError> {
+    let mut money = OrderMoney { gross, tax, received: *received, refunded: *refunded, closed: *closed };
+    let taken_back = money.evolve(event)?;
+    (*received, *refunded, *closed) = (money.received, money.refunded, money.closed);
+    Ok(taken_back)
 }
 
 #[cfg(test)]

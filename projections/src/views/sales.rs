@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Fact, FoldError, Projection, Row as _, Rows,
     projection::{add, subtract},
-    views::order_money::{OrderMoney, TakenBack},
+    views::order_money::{TakenBack, take_back},
 };
 
 /// What stands in a column when the document names none.
@@ -189,6 +189,13 @@ fn hour_of(fact: &Fact<'_>) -> Result<Timestamp, FoldError> {
     Timestamp::from_timestamp(seconds - seconds.rem_euclid(3_600), 0).ok_or(FoldError::Overflow)
 }
 
+/// What is left of sales, without tax; each amount comes with the tax in it.
+fn net(sold: (i64, i64), cancelled: (i64, i64), refunded: (i64, i64)) -> Result<i64, FoldError> {
+    let kept = subtract(subtract(sold.0, cancelled.0)?, refunded.0)?;
+    let tax = subtract(subtract(sold.1, cancelled.1)?, refunded.1)?;
+    subtract(kept, tax)
+}
+
 fn in_hour(
     rows: &mut Rows<'_>,
     fact: &Fact<'_>,
@@ -217,9 +224,9 @@ fn in_hour(
         position: 0,
     })?;
     count(sales)?;
-    let kept = subtract(subtract(sales.gross_minor, sales.cancelled_minor)?, sales.refunds_minor)?;
-    let tax = subtract(subtract(sales.tax_minor, sales.cancelled_tax_minor)?, sales.refunds_tax_minor)?;
-    sales.net_minor = subtract(kept, tax)?;
+    let cancelled = (sales.cancelled_minor, sales.cancelled_tax_minor);
+    let refunded = (sales.refunds_minor, sales.refunds_tax_minor);
+    sales.net_minor = net((sales.gross_minor, sales.tax_minor), cancelled, refunded)?;
     Ok(())
 }
 
@@ -257,9 +264,9 @@ fn of_sku(
         position: 0,
     })?;
     count(sales)?;
-    let kept = subtract(subtract(sales.gross_minor, sales.cancelled_minor)?, sales.refunds_minor)?;
-    let tax = subtract(subtract(sales.tax_minor, sales.cancelled_tax_minor)?, sales.refunds_tax_minor)?;
-    sales.net_minor = subtract(kept, tax)?;
+    let cancelled = (sales.cancelled_minor, sales.cancelled_tax_minor);
+    let refunded = (sales.refunds_minor, sales.refunds_tax_minor);
+    sales.net_minor = net((sales.gross_minor, sales.tax_minor), cancelled, refunded)?;
     Ok(())
 }
 
@@ -345,16 +352,11 @@ impl SoldLine {
 fn fold_order(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &OrderEvent) -> Result<(), FoldError> {
     let order_id: OrderId = fact.stream.aggregate_id.parse()?;
     let order = rows.edit::<SoldOrder>(&(order_id,))?.ok_or_else(|| FoldError::unknown("order", order_id))?;
-    let mut money = OrderMoney {
-        gross: order.gross_minor,
-        tax: order.tax_minor,
-        received: order.received_minor,
-        refunded: order.refunded_minor,
-        closed: order.closed,
-    };
-    let TakenBack { gross, tax } = money.evolve(event)?;
-    let closing = i64::from(money.closed) - i64::from(order.closed);
-    (order.received_minor, order.refunded_minor, order.closed) = (money.received, money.refunded, money.closed);
+    let was_closed = order.closed;
+    let totals = (order.gross_minor, order.tax_minor);
+    let paid = (&mut order.received_minor, &mut order.refunded_minor);
+    let TakenBack { gross, tax } = take_back(event, totals, paid, &mut order.closed)?;
+    let closing = i64::from(order.closed) - i64::from(was_closed);
     if (gross, tax, closing) == (0, 0, 0) {
         return Ok(());
     }
