@@ -2,6 +2,8 @@
 
 use event_schemas::{Position, Timestamp};
 
+use crate::Projection;
+
 text_enum! {
     /// What a projection is doing.
     ProjectionState {
@@ -55,6 +57,12 @@ impl Freshness {
         going.map(|projection| projection.position).min().unwrap_or(0)
     }
 
+    /// The position up to which all of these views are complete, halted or not; 0 if one of them is not followed.
+    pub fn position_of(&self, views: &[&Projection]) -> Position {
+        let status = |view: &Projection| self.projections.iter().find(|status| status.name == view.name);
+        views.iter().map(|view| status(view).map_or(0, |status| status.position)).min().unwrap_or(0)
+    }
+
     /// Shows every projection as halted; one that is halted already keeps its own reason.
     pub(crate) fn halt(&mut self, reason: &str, since: Timestamp) {
         for projection in self.projections.iter_mut().filter(|projection| projection.state != ProjectionState::Halted) {
@@ -62,5 +70,32 @@ impl Freshness {
             projection.reason = Some(reason.to_owned());
             projection.stale_since = Some(since);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ORDERS, PAYMENTS, STOCK};
+
+    #[test]
+    fn a_halted_view_holds_back_whoever_reads_it_and_no_one_else() {
+        let status = |view: Projection, position, state| ProjectionStatus {
+            name: view.name,
+            version: 1,
+            generation: 1,
+            position,
+            lag: 9 - position,
+            state,
+            rebuilt_to: None,
+            reason: None,
+            stale_since: None,
+        };
+        let projections = vec![status(ORDERS, 9, ProjectionState::Live), status(PAYMENTS, 4, ProjectionState::Halted)];
+        let freshness = Freshness { head: 9, projections };
+        assert_eq!(freshness.applied(), 9);
+        assert_eq!(freshness.position_of(&[&ORDERS]), 9);
+        assert_eq!(freshness.position_of(&[&ORDERS, &PAYMENTS]), 4);
+        assert_eq!(freshness.position_of(&[&ORDERS, &STOCK]), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use event_schemas::{LocationId, OrderId, Position, Recorded, Sequence, Sku, StockId, StreamId};
 use event_store::ReadError;
 use futures::{Stream, stream};
-use projections::{Freshness, ViewError};
+use projections::{Freshness, Projection, ViewError};
 use tokio::sync::watch;
 
 use crate::{graphql::history, shop::Shop};
@@ -65,6 +65,14 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
+    /// The views that know its streams and show what became of it; if one is halted, the subscriber waits and loses nothing.
+    fn views(&self) -> &'static [&'static Projection] {
+        match self {
+            Self::Order(_) => &[&projections::ORDERS, &projections::PAYMENTS],
+            Self::Stock(_) => &[&projections::STOCK],
+        }
+    }
+
     /// The streams of the subject, as the views know them.
     async fn streams(&self, shop: &Shop) -> Result<Vec<StreamId>, ViewError> {
         match self {
@@ -101,7 +109,7 @@ impl Streams {
     /// The next events, in the order of the log, at least one; `None` when the shop closes.
     pub(crate) async fn next(&mut self) -> Option<Result<Vec<Recorded>, ViewError>> {
         loop {
-            let applied = self.moved.borrow_and_update().applied();
+            let applied = self.moved.borrow_and_update().position_of(self.subject.views());
             match self.visible(applied).await {
                 Ok(events) if events.is_empty() => wait(&mut self.moved).await?,
                 Ok(events) => return Some(Ok(events)),
