@@ -9,6 +9,7 @@ use tokio::{
     sync::{Mutex, RwLock, mpsc, oneshot},
     task::JoinHandle,
 };
+use uuid::Uuid;
 
 use crate::{Clock, EngineMetrics, Ids, decider::Decider};
 
@@ -117,6 +118,7 @@ struct Shared {
     decider: Mutex<Option<JoinHandle<()>>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    log_id: Uuid,
     metrics: Arc<EngineMetrics>,
 }
 
@@ -128,9 +130,10 @@ impl Engine {
     pub async fn start(log: Arc<dyn Log>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, limits: Limits) -> Result<Self, ReadError> {
         let metrics = Arc::new(EngineMetrics::default());
         let (queue, requests) = mpsc::channel(limits.queue);
+        let log_id = log.id();
         let decider = Decider::new(log, clock.clone(), ids.clone(), limits, metrics.clone()).await?;
         let decider = tokio::spawn(decider.run(requests));
-        let shared = Shared { queue: RwLock::new(Some(queue)), decider: Mutex::new(Some(decider)), clock, ids, metrics };
+        let shared = Shared { queue: RwLock::new(Some(queue)), decider: Mutex::new(Some(decider)), clock, ids, log_id, metrics };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -188,6 +191,11 @@ impl Engine {
     /// Where commands get their new ids from.
     pub fn ids(&self) -> &Arc<dyn Ids> {
         &self.shared.ids
+    }
+
+    /// The identity of the log that it decides on.
+    pub fn log_id(&self) -> Uuid {
+        self.shared.log_id
     }
 
     /// What the engine has done so far.

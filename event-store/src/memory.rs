@@ -42,7 +42,12 @@ impl Default for MemoryLog {
 impl MemoryLog {
     /// An empty log with an identity of its own.
     pub fn new() -> Self {
-        Self { id: Uuid::now_v7(), contents: Mutex::default(), watch: watch::Sender::new(0) }
+        Self::with_id(Uuid::now_v7())
+    }
+
+    /// An empty log with the identity of another, to hold the same things under the same ids.
+    pub fn with_id(id: Uuid) -> Self {
+        Self { id, contents: Mutex::default(), watch: watch::Sender::new(0) }
     }
 
     /// Nothing panics while it holds the lock, so what a poisoned lock guards is whole.

@@ -4,12 +4,19 @@ use event_schemas::{Sku, Slug};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// The namespace of all ids of imports (UUID version 5, RFC 9562). Never changed: a second run must find the first one's.
+/// The namespace of all ids of imports that are no secret (UUID version 5, RFC 9562). Never changed: a second run must find
+/// the first one's.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6b1d_2c0e_9f3a_5b7c_8d4e_1a2f_3c5d_7e9b);
 
 /// The id of the `kind` of thing that `source` knows as `key`.
 pub(crate) fn id_of(source: &str, kind: &str, key: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, format!("{source}|{kind}|{key}").as_bytes())
+}
+
+/// The same for what whoever knows its id may see, such as a guest's order: the source's keys are no secret, so the id
+/// follows from the identity of the shop's log too, which is random and shown to auditors only.
+pub(crate) fn secret_id_of(log_id: Uuid, source: &str, kind: &str, key: &str) -> Uuid {
+    Uuid::new_v5(&log_id, format!("{source}|{kind}|{key}").as_bytes())
 }
 
 /// SHA-256 of what makes up a document, hexadecimal: the same key with another content is noticed.
@@ -68,6 +75,14 @@ mod tests {
         assert_eq!(id_of("shop", "order", "1"), id_of("shop", "order", "1"));
         assert_ne!(id_of("shop", "order", "1"), id_of("shop", "payment", "1"));
         assert_ne!(id_of("shop", "order", "1"), id_of("other", "order", "1"));
+    }
+
+    #[test]
+    fn the_id_of_an_order_is_the_same_for_one_log_and_cannot_be_told_from_another() {
+        let (log, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert_eq!(secret_id_of(log, "shop", "order", "1"), secret_id_of(log, "shop", "order", "1"));
+        assert_ne!(secret_id_of(log, "shop", "order", "1"), secret_id_of(other, "shop", "order", "1"));
+        assert_ne!(secret_id_of(log, "shop", "order", "1"), id_of("shop", "order", "1"));
     }
 
     #[test]

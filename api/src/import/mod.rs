@@ -121,8 +121,8 @@ pub async fn import(
 ) -> Result<Reconciliation, ImportError> {
     let begun = Instant::now();
     let source = match source {
-        ImportSource::OnlineRetail { file } => online_retail::read(file)?,
-        ImportSource::Olist { dir } => olist::read(dir)?,
+        ImportSource::OnlineRetail { file } => online_retail::read(file, engine.log_id())?,
+        ImportSource::Olist { dir } => olist::read(dir, engine.log_id())?,
         ImportSource::Csv { kind: CsvKind::Products, file } => merchant::products(file)?,
         ImportSource::Csv { kind: CsvKind::Stock, file } => merchant::stock(file, &config.locations)?,
     };

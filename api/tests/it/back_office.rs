@@ -229,3 +229,14 @@ async fn stock_is_kept_only_at_locations_of_the_store() {
     let refused = server.mutate(MERCHANT, "stockTransfer", "to { onHand }", transfer).await;
     assert_eq!(refused["userErrors"][0]["field"], json!(["to"]));
 }
+
+#[tokio::test]
+async fn the_identity_of_the_log_is_shown_to_auditors_only() {
+    let server = Server::start().await;
+    for role in [None, MERCHANT, Some(Role::Finance)] {
+        let answer = server.run(role, "{ log { id } }", json!({})).await;
+        assert_eq!(code(&answer), "FORBIDDEN", "{answer}");
+    }
+    let answer = server.run(Some(Role::Auditor), "{ log { id } }", json!({})).await;
+    assert!(answer["data"]["log"]["id"].is_string(), "{answer}");
+}

@@ -17,11 +17,12 @@ use std::{
 
 use chrono::NaiveTime;
 use event_schemas::{CountryCode, Currency, OrderId, Timestamp};
+use uuid::Uuid;
 
 use crate::import::{
     ImportError, Unrepresented,
     document::{Document, Piece, Source, Tally},
-    ids::{fingerprint, id_of},
+    ids::{fingerprint, secret_id_of},
     olist::{
         catalog::Titles,
         order::{BuiltOrder, OrderRows},
@@ -35,28 +36,33 @@ const NAME: &str = "olist";
 /// The currency of the files.
 const CURRENCY: &str = "BRL";
 
-/// What holds for all files.
+/// What holds for all files, and the log that they are brought into.
 #[derive(Debug, Clone)]
 struct Market {
+    log_id: Uuid,
     currency: Currency,
     country: CountryCode,
 }
 
 impl Market {
-    fn of_the_files() -> Result<Self, ImportError> {
+    fn of_the_files(log_id: Uuid) -> Result<Self, ImportError> {
         let invalid = |reason: String| ImportError::Setting { name: NAME, reason };
         let currency = Currency::new(CURRENCY).map_err(|error| invalid(error.to_string()))?;
         let country = CountryCode::new("BR").map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { currency, country })
+        Ok(Self { log_id, currency, country })
+    }
+
+    fn order_id(&self, key: &str) -> OrderId {
+        OrderId(secret_id_of(self.log_id, NAME, "order", key))
     }
 }
 
-/// Reads the files and prepares their documents: categories, products, orders, then reviews.
+/// Reads the files and prepares their documents for a log: categories, products, orders, then reviews.
 ///
 /// # Errors
 /// When a file is missing, cannot be read or is another one.
-pub(crate) fn read(dir: &Path) -> Result<Source, ImportError> {
-    let market = Market::of_the_files()?;
+pub(crate) fn read(dir: &Path, log_id: Uuid) -> Result<Source, ImportError> {
+    let market = Market::of_the_files(log_id)?;
     let mut tables = Tables::read(dir)?;
     let mut survey = OrderSurvey::take(dir)?;
     survey.damaged.append(&mut tables.damaged);
@@ -201,7 +207,7 @@ impl Builder {
 
     /// Reviews are documents of their own: they may be absent at first and come with another run.
     fn keep_reviews(&mut self, key: &str, rows: &OrderRows, reviews: Vec<TableRow>, lost: &mut Vec<Unrepresented>) {
-        let order_id = OrderId(id_of(NAME, "order", key));
+        let order_id = self.market.order_id(key);
         let mut seen = BTreeSet::new();
         let mut first = true;
         for row in reviews {

@@ -12,7 +12,7 @@ use event_schemas::{
 
 use crate::import::{
     catalog::{happened, product_ids},
-    ids::id_of,
+    ids::{id_of, secret_id_of},
     olist::{Market, NAME, catalog::Titles, tables::TableRow},
 };
 
@@ -88,7 +88,7 @@ pub(crate) struct BuiltOrder {
 pub(crate) fn order(rows: &OrderRows, market: &Market, titles: &Titles) -> Result<BuiltOrder, String> {
     let course = Course::of(&rows.order)?;
     let key = rows.order.field(0);
-    let order_id = OrderId(id_of(NAME, "order", key));
+    let order_id = market.order_id(key);
     let stream = StreamId::new(OrderEvent::AGGREGATE, order_id);
     let placed = placed(rows, order_id, market, titles)?;
     let (gross_minor, shipped) = (placed.totals.gross_minor, units(&placed.lines)?);
@@ -131,7 +131,7 @@ fn placed(rows: &OrderRows, order_id: OrderId, market: &Market, titles: &Titles)
     let shipping_minor = sum(charges.iter().map(|charge| charge.gross_minor).collect())?;
     let gross_minor = subtotal_minor.checked_add(shipping_minor).ok_or(TOO_LARGE)?;
     let customer = rows.customer.as_ref();
-    let payment_id = rows.payments.first().map(payment_id);
+    let payment_id = rows.payments.first().map(|row| payment_id(row, market));
     Ok(OrderPlaced {
         order_id,
         number: rows.order.field(0).to_owned(),
@@ -242,8 +242,8 @@ fn payment_reference(payment: &TableRow) -> String {
     format!("{}/{}", payment.field(0), payment.field(1))
 }
 
-fn payment_id(payment: &TableRow) -> PaymentId {
-    PaymentId(id_of(NAME, "payment", &payment_reference(payment)))
+fn payment_id(payment: &TableRow, market: &Market) -> PaymentId {
+    PaymentId(secret_id_of(market.log_id, NAME, "payment", &payment_reference(payment)))
 }
 
 /// A payment is taken when the order is approved; of an order called off before that, it expires.
@@ -254,7 +254,7 @@ fn payment_changes(
     course: &Course,
     market: &Market,
 ) -> Result<Vec<Change>, String> {
-    let payment_id = payment_id(row);
+    let payment_id = payment_id(row, market);
     let stream = StreamId::new(PaymentEvent::AGGREGATE, payment_id);
     let amount = Money::new(row.amount(4)?.minor().ok_or(TOO_LARGE)?, market.currency);
     let opened =

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use event_schemas::{CommerceEvent, OrderEvent, OrderFacts, OrderPlaced, OrderStatus, PaymentEvent, ReviewEvent};
+use uuid::Uuid;
 
 use crate::import::{
     ImportError, Unrepresented,
@@ -72,7 +73,7 @@ impl Folder {
     fn plan(&self) -> Plan {
         let dir = tempfile::tempdir().unwrap();
         self.write(dir.path());
-        let source = read(dir.path()).unwrap();
+        let source = read(dir.path(), Uuid::nil()).unwrap();
         let (mut documents, mut unrepresented) = (Vec::new(), source.damaged);
         for piece in source.pieces {
             match piece.unwrap() {
@@ -244,7 +245,7 @@ fn a_folder_without_orders_or_payments_is_refused_and_one_without_reviews_is_not
     let refused = |folder: Folder| {
         let dir = tempfile::tempdir().unwrap();
         folder.write(dir.path());
-        matches!(read(dir.path()), Err(ImportError::Missing(_)))
+        matches!(read(dir.path(), Uuid::nil()), Err(ImportError::Missing(_)))
     };
     assert!(refused(Folder::with_orders(&[DELIVERED]).without("olist_orders_dataset.csv")));
     assert!(refused(Folder::with_orders(&[DELIVERED]).without("olist_order_payments_dataset.csv")));

@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use domain::Change;
 use event_schemas::{Currency, LocationId, Money, Sku, StockId, Timestamp};
+use uuid::Uuid;
 
 use crate::import::{
     ImportError, Unrepresented,
@@ -36,19 +37,20 @@ const NAME: &str = "online-retail";
 /// The currency of the file.
 const CURRENCY: &str = "GBP";
 
-/// What holds for the whole file: one currency, one place for the stock.
+/// What holds for the whole file: one log to bring it into, one currency, one place for the stock.
 #[derive(Debug, Clone)]
 struct Shop {
+    log_id: Uuid,
     currency: Currency,
     location: LocationId,
 }
 
 impl Shop {
-    fn of_the_file() -> Result<Self, ImportError> {
+    fn of_the_file(log_id: Uuid) -> Result<Self, ImportError> {
         let invalid = |reason: String| ImportError::Setting { name: NAME, reason };
         let currency = Currency::new(CURRENCY).map_err(|error| invalid(error.to_string()))?;
         let location = LocationId::new("main").map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { currency, location })
+        Ok(Self { log_id, currency, location })
     }
 
     fn money(&self, minor: i64) -> Money {
@@ -60,12 +62,12 @@ impl Shop {
     }
 }
 
-/// Reads the file and prepares its documents: the catalog, the opening stock, then the invoices.
+/// Reads the file and prepares its documents for a log: the catalog, the opening stock, then the invoices.
 ///
 /// # Errors
 /// When the file cannot be read or is another one.
-pub(crate) fn read(path: &Path) -> Result<Source, ImportError> {
-    let shop = Shop::of_the_file()?;
+pub(crate) fn read(path: &Path, log_id: Uuid) -> Result<Source, ImportError> {
+    let shop = Shop::of_the_file(log_id)?;
     let mut survey = Survey::take(path)?;
     let invoices = Invoices::open(path, std::mem::take(&mut survey.counts))?;
     let catalog = catalog(&shop, &survey);

@@ -11,7 +11,7 @@ use event_schemas::{
 
 use crate::import::{
     catalog::{happened, product_ids, stock_stream},
-    ids::id_of,
+    ids::{id_of, secret_id_of},
     online_retail::{
         NAME, Shop,
         codes::country,
@@ -55,8 +55,8 @@ pub(crate) fn order(
         *units = units.checked_add(line.quantity).ok_or(TOO_LARGE)?;
     }
     let sale = Sale {
-        order_id: OrderId(id_of(NAME, "order", &head.invoice)),
-        payment_id: PaymentId(id_of(NAME, "payment", &head.invoice)),
+        order_id: OrderId(secret_id_of(shop.log_id, NAME, "order", &head.invoice)),
+        payment_id: PaymentId(secret_id_of(shop.log_id, NAME, "payment", &head.invoice)),
         paid_minor: totals.gross_minor.max(0),
         shipped,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use event_schemas::{
     AdjustmentEvent, AdjustmentReason, ChargeKind, CommerceEvent, OrderEvent, OrderPlaced, PaymentEvent, ProductEvent, StockEvent,
 };
+use uuid::Uuid;
 
 use crate::import::{
     ImportError, Unrepresented,
@@ -24,7 +25,7 @@ impl Plan {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file.csv");
         std::fs::write(&path, format!("{}\n{}\n", HEADER.join(","), rows.join("\n"))).unwrap();
-        let source = read(&path).unwrap();
+        let source = read(&path, Uuid::nil()).unwrap();
         let (mut documents, mut unrepresented) = (Vec::new(), source.damaged);
         for piece in source.pieces {
             match piece.unwrap() {
@@ -267,5 +268,5 @@ fn another_file_is_refused_before_anything_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.csv");
     std::fs::write(&path, "order_id,customer_id\n1,2\n").unwrap();
-    assert!(matches!(read(&path), Err(ImportError::Header { .. })));
+    assert!(matches!(read(&path, Uuid::nil()), Err(ImportError::Header { .. })));
 }

@@ -233,7 +233,7 @@ async fn an_import_that_is_killed_and_run_again_adds_exactly_the_rest() {
     assert!(rest.status.success());
     let rest: Value = serde_json::from_slice(&rest.stdout).unwrap();
     let interrupted = event_store::open_read_only(&url).unwrap();
-    let whole = Arc::new(MemoryLog::default());
+    let whole = Arc::new(MemoryLog::with_id(interrupted.id()));
     let at_once = import_into(whole.clone(), &ImportSource::OnlineRetail { file: part.clone() }).await;
     assert!(rest["events_written"].as_u64().unwrap() <= at_once.events_written() - written, "the kill came in the middle");
     assert_eq!(rest["totals"], at_once.to_json()["totals"]);
