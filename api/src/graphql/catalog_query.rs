@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Error, ID, InputObject, Object};
-use event_schemas::{ProductId, Slug};
+use event_schemas::{CategoryId, ProductId, Slug};
 use projections::{Listed, Page, ProductFilter, ProductSort, Reader, ViewError};
 
 use crate::{
     access::{Caller, Permission},
     graphql::{
         as_of::{self, AsOf},
+        facets::ProductFacets,
         global_id::{self, Kind},
         loader::{ProductById, load},
         page::{self, List, Paging},
@@ -110,13 +111,7 @@ type WithVariants = (projections::Product, Option<Vec<(projections::Variant, Vec
 
 impl Listing {
     fn read(mut self, reader: &Reader<'_>) -> Result<Listed<WithVariants>, ViewError> {
-        if let Some(slug) = &self.category {
-            let category = slug.parse::<Slug>().ok().map(|slug| reader.category_by_slug(&slug)).transpose()?.flatten();
-            self.filter.category_ids = Some(match category {
-                Some(category) => reader.category_with_all_below(category.category_id)?,
-                None => Vec::new(),
-            });
-        }
+        self.filter.category_ids = below(reader, self.category.as_deref())?;
         let listed = reader.products(&self.filter, self.sort, self.descending, &self.page)?;
         let (mut variants, mut prices) = Default::default();
         if self.with_variants {
@@ -135,6 +130,16 @@ impl Listing {
         });
         let items = items.collect();
         Ok(Listed { items, has_next: listed.has_next, has_previous: listed.has_previous, total: listed.total })
+    }
+}
+
+/// The category of this name and all below it; none at all for a name that no category has.
+fn below(reader: &Reader<'_>, category: Option<&str>) -> Result<Option<Vec<CategoryId>>, ViewError> {
+    let Some(slug) = category else { return Ok(None) };
+    let category = slug.parse::<Slug>().ok().map(|slug| reader.category_by_slug(&slug)).transpose()?.flatten();
+    match category {
+        Some(category) => reader.category_with_all_below(category.category_id).map(Some),
+        None => Ok(Some(Vec::new())),
     }
 }
 
@@ -184,6 +189,22 @@ impl CatalogQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<List<Product>, Error> {
         listed(ctx, filter.unwrap_or_default(), sort, Paging { first, after, last, before }).await
+    }
+
+    /// What a list of products could be narrowed by, with counts.
+    async fn product_facets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which products.")] filter: Option<ProductFilterInput>,
+        #[graphql(desc = "The currency of the ranges of prices.")] currency: Option<CurrencyCode>,
+    ) -> Result<ProductFacets, Error> {
+        let (category, mut filter) = filter.unwrap_or_default().read(ctx.data::<Caller>()?.may(Permission::ViewCatalog));
+        let currency = currency.map(|currency| currency.0);
+        let read = ctx.data::<Arc<Shop>>()?.views.read(move |reader| {
+            filter.category_ids = below(reader, category.as_deref())?;
+            reader.product_facets(&filter, currency)
+        });
+        Ok(ProductFacets::new(read.await.map_err(problem::view)?, currency))
     }
 
     /// Products whose title holds each of the words, or which have a variant of that SKU.

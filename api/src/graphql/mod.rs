@@ -11,6 +11,7 @@ mod category_mutations;
 mod changed;
 mod command;
 mod execute;
+mod facets;
 mod follow;
 mod global_id;
 mod history;

@@ -181,3 +181,16 @@ async fn every_currency_exponent_comes_out_to_the_minor_unit() {
         assert_eq!((&paid["payment"]["captured"]["amount"], &paid["order"]["status"]), (&json!(total), &json!("PAID")));
     }
 }
+
+#[tokio::test]
+async fn facets_count_what_a_list_of_products_could_be_narrowed_by() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    tea(&server, "POT-1", "29.90", "EUR", 10).await;
+    let query = "{ productFacets(currency: \"EUR\") { prices { from { amount } products } }
+        pots: productFacets(filter: { text: \"POT-1\" }, currency: \"EUR\") { prices { products } categories { products } } }";
+    let answer = server.ask(query).await;
+    assert_eq!(answer["data"]["productFacets"]["prices"][0], json!({ "from": { "amount": "4.50" }, "products": 1 }));
+    assert_eq!(answer["data"]["productFacets"]["prices"].as_array().map(Vec::len), Some(2));
+    assert_eq!(answer["data"]["pots"], json!({ "prices": [{ "products": 1 }], "categories": [] }));
+}
