@@ -13,7 +13,7 @@ use super::{
 };
 
 const OFFERS: &str = "query($after: String) { products(first: 100, after: $after, filter: { inStock: true }) {
-    nodes { variants { sku price(currency: \"EUR\") { amountMinor } availability { available } } }
+    nodes { variants { sku price(currency: \"EUR\") { amountMinor } availability { inStock } } }
     pageInfo { hasNextPage endCursor } } }";
 const CREATE: &str = "mutation($i: CartCreateInput!) { cartCreate(input: $i) { cart { id } userErrors { code message } } }";
 const ADD: &str = "mutation($i: CartLinesAddInput!) { cartLinesAdd(input: $i) { cart { id } userErrors { code message } } }";
@@ -82,7 +82,7 @@ async fn offers(client: &Client) -> Result<Vec<String>, BenchError> {
         let page = client.run(OFFERS, json!({ "after": after })).await?;
         let products = page["products"]["nodes"].as_array().into_iter().flatten();
         let variants = products.flat_map(|product| product["variants"].as_array().into_iter().flatten());
-        let sold = variants.filter(|v| v["price"].is_object() && v["availability"]["available"] == true);
+        let sold = variants.filter(|v| v["price"].is_object() && v["availability"]["inStock"] == true);
         skus.extend(sold.filter_map(|variant| variant["sku"].as_str().map(str::to_owned)));
         let info = &page["products"]["pageInfo"];
         if info["hasNextPage"] != true {
