@@ -56,7 +56,15 @@ pub async fn run(args: CheckoutArgs) -> Result<(), BenchError> {
     let purchase = move |buyer: usize, turn: u64| {
         let (client, skus) = (client.clone(), skus.clone());
         let mut random = fastrand::Rng::with_seed(turn.wrapping_mul(0x9e37_79b9).wrapping_add(buyer as u64));
-        async move { buy(&client, &skus[random.usize(0..skus.len())]).await }
+        async move {
+            loop {
+                match buy(&client, &skus[random.usize(0..skus.len())]).await {
+                    // Somebody else took the last unit: the buyer takes something else.
+                    Err(BenchError::SoldOut) => {}
+                    bought => return bought,
+                }
+            }
+        }
     };
     let measured = closed_loop(args.concurrency, Duration::from_secs(args.seconds.max(1)), purchase).await?;
     let [p50_ms, p90_ms, p99_ms] = [0.5, 0.9, 0.99].map(|quantile| measured.quantile_ms(quantile));
@@ -115,6 +123,7 @@ async fn step(client: &Client, mutation: &str, input: Value, field: &str) -> Res
     let payload = data[field].take();
     match payload["userErrors"].as_array() {
         Some(errors) if errors.is_empty() => Ok(payload),
+        Some(errors) if errors[0]["code"] == "INSUFFICIENT_STOCK" => Err(BenchError::SoldOut),
         _ => Err(BenchError::Answer(format!("{field} was refused: {}", payload["userErrors"]))),
     }
 }

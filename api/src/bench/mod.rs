@@ -82,6 +82,9 @@ pub enum BenchError {
     /// A request or an answer is not what it should be.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// What was to be bought is sold out.
+    #[error("sold out")]
+    SoldOut,
     /// The server answered with an error.
     #[error("{0}")]
     Answer(String),
