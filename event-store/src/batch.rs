@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::Datelike as _;
-use event_schemas::{Proposed, Sequence, StreamId};
+use event_schemas::{Proposed, Sequence, StreamId, to_micros};
 
 use crate::{AppendError, Head};
 
@@ -11,9 +11,12 @@ use crate::{AppendError, Head};
 ///
 /// Gives the link of each stream to what is stored: the stream and its last stored sequence, 0 for a new stream. Whether
 /// that is indeed where the stream ends is the adapter's part to check.
-pub(crate) fn check_batch<'a>(head: &Head, batch: &'a [Proposed]) -> Result<Vec<(&'a StreamId, Sequence)>, AppendError> {
+pub(crate) fn check_batch<'a>(
+    head: &Head,
+    batch: impl IntoIterator<Item = &'a Proposed>,
+) -> Result<Vec<(&'a StreamId, Sequence)>, AppendError> {
     let mut links = Vec::new();
-    let mut ends: HashMap<&StreamId, Sequence> = HashMap::with_capacity(batch.len());
+    let mut ends: HashMap<&StreamId, Sequence> = HashMap::new();
     let mut latest = head.recorded_at;
     for event in batch {
         let invalid = |rule: String| Err(AppendError::Invalid(format!("{} {}: {rule}", event.stream, event.sequence)));
@@ -32,6 +35,11 @@ pub(crate) fn check_batch<'a>(head: &Head, batch: &'a [Proposed]) -> Result<Vec<
         }
     }
     Ok(links)
+}
+
+/// Brings an event's moments to the resolution that is stored.
+pub(crate) fn stored(event: Proposed) -> Proposed {
+    Proposed { recorded_at: to_micros(event.recorded_at), occurred_at: to_micros(event.occurred_at), ..event }
 }
 
 /// The refusal of a stream that does not go on where it ends.

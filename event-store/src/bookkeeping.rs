@@ -1,8 +1,11 @@
 //! What the engine keeps beside the log: snapshots, and how far each process has come. All of it can be lost without
 //! losing an event: snapshots are folded again, and a process that repeats itself is recognised by its command ids.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use event_schemas::{Position, Sequence, StreamId, Timestamp};
+use uuid::Uuid;
 
 use crate::ReadError;
 
@@ -60,6 +63,16 @@ pub trait Bookkeeping: Send + Sync + 'static {
 
     /// How far a process has come; 0 when it has not begun.
     async fn checkpoint(&self, process: &str) -> Result<Position, ReadError>;
+
+    /// Takes or keeps a process's turn: of the nodes that share a log one at a time works on it. True when `holder` has it
+    /// for `time` from now, by the log's clock; false while another holder's time is not over. Time 0 gives it back.
+    ///
+    /// A courtesy that saves work: two nodes at the same process repeat each other, and every repetition is recognised. A
+    /// log that one node has to itself always says yes.
+    async fn take_turn(&self, process: &str, holder: Uuid, time: Duration) -> Result<bool, ReadError> {
+        let _ = (process, holder, time);
+        Ok(true)
+    }
 
     /// Saves a step of a process.
     async fn save_progress(&self, progress: Progress) -> Result<(), ReadError>;

@@ -4,11 +4,13 @@ mod batch;
 mod bookkeeping;
 mod log;
 mod memory;
+mod postgres;
 mod sqlite;
 mod url;
 
 pub use bookkeeping::*;
 pub use log::*;
 pub use memory::MemoryLog;
-pub use sqlite::{OpenOptions, SqliteLog};
+pub use postgres::{PostgresAddress, PostgresLog};
+pub use sqlite::SqliteLog;
 pub use url::{open, open_read_only};

@@ -1,7 +1,7 @@
 //! The log's trait: what every adapter promises, held by one contract suite.
 
 use async_trait::async_trait;
-use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp};
+use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp, to_micros};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -74,6 +74,16 @@ pub enum OpenError {
     Unavailable(String, String),
 }
 
+/// How to open a log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions {
+    /// Never change it; it must exist.
+    pub read_only: bool,
+    /// Do not sync (or, on PostgreSQL, put up with a server that does not), which loses acknowledged events in a power cut. Only for the test that shows that it would notice.
+    #[doc(hidden)]
+    pub without_sync: bool,
+}
+
 /// An append-only, totally ordered, durable log of events.
 ///
 /// Positions are gapless, start at 1 and are in commit order, so a reader that has seen position `n` and asks for what is
@@ -106,6 +116,11 @@ pub trait Log: Bookkeeping {
 
     /// Where the log ends.
     async fn head(&self) -> Result<Head, ReadError>;
+
+    /// The time that all nodes of this log agree on: its server's, or this machine's for a log that has no server.
+    async fn now(&self) -> Result<Timestamp, ReadError> {
+        Ok(to_micros(chrono::Utc::now()))
+    }
 
     /// Tells when the head may have moved. A hint: a reader that relies on it polls as well.
     fn watch(&self) -> watch::Receiver<Position>;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     AppendError, Bookkeeping, Head, Log, Progress, ReadError, Snapshot, Task,
-    batch::{broken_link, check_batch, repeated_scope},
+    batch::{broken_link, check_batch, repeated_scope, stored},
 };
 
 /// A log that lives and dies with the process.
@@ -74,8 +74,7 @@ impl Contents {
         }
         self.check_scopes(&batch)?;
         for (event, position) in batch.into_iter().zip(head + 1..) {
-            let event =
-                Proposed { recorded_at: to_micros(event.recorded_at), occurred_at: to_micros(event.occurred_at), ..event };
+            let event = stored(event);
             self.streams.entry(event.stream.clone()).or_default().push(position);
             if let Some(scope) = &event.idempotency_scope {
                 self.scopes.insert(scope.clone(), position);

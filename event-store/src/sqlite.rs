@@ -19,17 +19,7 @@ use self::{
     rows::read_error,
     writer::{Sync, Writer},
 };
-use crate::{AppendError, Bookkeeping, Head, Log, OpenError, Progress, ReadError, Snapshot, Task};
-
-/// How to open a log file.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenOptions {
-    /// Never change the file; it must exist.
-    pub read_only: bool,
-    /// Do not sync, which loses acknowledged events in a power cut. Only for the test that shows that it would notice.
-    #[doc(hidden)]
-    pub without_sync: bool,
-}
+use crate::{AppendError, Bookkeeping, Head, Log, OpenError, OpenOptions, Progress, ReadError, Snapshot, Task};
 
 /// A log in an SQLite file.
 ///

@@ -1,6 +1,6 @@
 //! Rows of `events`, as they are written and read.
 
-use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp, rfc3339, to_micros};
+use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp, rfc3339};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
@@ -151,11 +151,6 @@ pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Ti
 
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-}
-
-/// Brings a moment to the resolution that is stored.
-pub(super) fn stored(event: Proposed) -> Proposed {
-    Proposed { recorded_at: to_micros(event.recorded_at), occurred_at: to_micros(event.occurred_at), ..event }
 }
 
 /// What an error while reading at a position means.

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{bookkeeping, rows};
 use crate::{
     AppendError, Head, Progress, ReadError, Snapshot,
-    batch::{broken_link, check_batch, repeated_scope},
+    batch::{broken_link, check_batch, repeated_scope, stored},
 };
 
 /// How many jobs may wait before whoever brings the next one has to.
@@ -225,7 +225,7 @@ fn write_batch(connection: &Connection, head: Position, batch: Vec<Proposed>) ->
     let mut position = head;
     for event in batch {
         position += 1;
-        let recorded = Recorded::at(position, rows::stored(event));
+        let recorded = Recorded::at(position, stored(event));
         insert.write(&recorded).map_err(|error| refused_row(error, &recorded.event))?;
     }
     Ok(position)

@@ -130,7 +130,7 @@ async fn an_auditor_reads_beside_a_writer_and_sees_what_it_adds() {
     let (_folder, path) = folder();
     let log = open(&path);
     log.append(0, orders("o", 3)).await.unwrap();
-    let auditor = open_read_only(&format!("sqlite:{}", path.display())).unwrap();
+    let auditor = open_read_only(&format!("sqlite:{}", path.display())).await.unwrap();
     assert_eq!((auditor.id(), whole(&*auditor).await.len()), (log.id(), 3));
     log.append(3, orders("p", 2)).await.unwrap();
     assert_eq!((auditor.head().await.unwrap().position, whole(&*auditor).await.len()), (5, 5));

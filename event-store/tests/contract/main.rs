@@ -11,6 +11,9 @@ mod file;
 mod notes;
 mod power;
 mod reads;
+mod repository;
+mod server;
+mod server_faults;
 
 /// Makes a test of each function for each adapter. A function takes a fresh log.
 macro_rules! contract {
@@ -27,6 +30,15 @@ macro_rules! contract {
             async fn $name() {
                 let folder = tempfile::tempdir().unwrap();
                 let log = event_store::SqliteLog::open(&folder.path().join("events.db"), Default::default()).unwrap();
+                super::$name(std::sync::Arc::new(log)).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(server) = test_postgres::Postgres::start() else { return };
+                let log = event_store::PostgresLog::open(&server.database("shop"), Default::default()).await.unwrap();
                 super::$name(std::sync::Arc::new(log)).await;
             })+
         }

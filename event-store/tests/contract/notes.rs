@@ -1,9 +1,10 @@
 //! Bookkeeping: snapshots, checkpoints, tasks and dead letters.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use event_schemas::{Sequence, StreamId};
 use event_store::{Log, Progress, Snapshot, Task};
+use uuid::Uuid;
 
 use crate::{contract, facts::at};
 
@@ -21,12 +22,14 @@ contract!(
     the_next_due_time_passes_over_dead_letters,
     dead_letters_of_all_processes_come_oldest_first,
     notes_and_events_do_not_get_in_each_others_way,
+    whoever_has_a_processs_turn_may_keep_it,
+    a_log_tells_the_time,
 );
 
 type AnyLog = Arc<dyn Log>;
 
 fn snapshot(order: &str, sequence: Sequence, state: &str) -> Snapshot {
-    Snapshot { stream: StreamId::new("order", order), sequence, state_version: 1, state: state.to_owned() }
+    Snapshot { stream: StreamId::new("order", order), sequence, state_version: 1, state: format!("{{\"is\": \"{state}\"}}") }
 }
 
 async fn kept(log: &AnyLog, order: &str) -> Option<Snapshot> {
@@ -152,4 +155,17 @@ async fn notes_and_events_do_not_get_in_each_others_way(log: AnyLog) {
     tokio::join!(notes, events);
     assert_eq!(log.head().await.unwrap().position, 50);
     assert_eq!(kept(&log, "o").await, Some(snapshot("o", 50, "state")));
+}
+
+async fn whoever_has_a_processs_turn_may_keep_it(log: AnyLog) {
+    let holder = Uuid::now_v7();
+    for _ in 0..3 {
+        assert!(log.take_turn("gateway", holder, Duration::from_secs(60)).await.unwrap());
+    }
+    assert!(log.take_turn("orders", Uuid::now_v7(), Duration::from_secs(60)).await.unwrap());
+}
+
+async fn a_log_tells_the_time(log: AnyLog) {
+    let (told, here) = (log.now().await.unwrap(), chrono::Utc::now());
+    assert!((told - here).num_seconds().abs() < 5, "{told} and {here}");
 }
