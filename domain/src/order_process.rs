@@ -2,10 +2,13 @@
 
 use event_schemas::{CommerceEvent, PaymentEvent, PaymentId, RefundId, StreamId};
 
-use crate::{CancelUnpaidOrder, Decision, Happened, Process, Reaction, RecordPayment, RecordRefund, VoidHoldOfClosedOrder};
+use crate::{
+    CancelUnpaidOrder, Decision, GiveBackToClosedOrder, Happened, Process, Reaction, RecordPayment, RecordRefund,
+    VoidHoldOfClosedOrder,
+};
 
-/// Money taken makes an order paid; money held for a closed order is let go; money gone back is noted; an order whose payment
-/// came to nothing is called off.
+/// Money taken makes an order paid; money held for a closed order is let go, and money won in a dispute over one goes back;
+/// money gone back is noted; an order whose payment came to nothing is called off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OrderProcess;
 
@@ -29,6 +32,9 @@ impl Process for OrderProcess {
                 Reaction::decide(VoidHoldOfClosedOrder { payment_id })
             }
             PaymentEvent::PaymentRefunded(_) => Reaction::decide(RecordRefund { payment_id }),
+            PaymentEvent::PaymentDisputeClosed(closed) if closed.won => {
+                Reaction::decide(GiveBackToClosedOrder { payment_id, refund_id })
+            }
             PaymentEvent::PaymentVoided(_) | PaymentEvent::PaymentExpired(_) => {
                 Reaction::decide(CancelUnpaidOrder { payment_id, refund_id })
             }

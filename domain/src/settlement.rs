@@ -199,3 +199,26 @@ impl Decision for VoidHoldOfClosedOrder {
         }
     }
 }
+
+/// Money was won in a dispute: if its order was closed meanwhile, it goes back to the buyer, as all other money of the order
+/// did.
+#[derive(Debug, Clone)]
+pub struct GiveBackToClosedOrder {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The id of the refund.
+    pub refund_id: RefundId,
+}
+
+impl Decision for GiveBackToClosedOrder {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        let payment = world.get::<Payment>(self.payment_id).opened()?;
+        let order = world.get::<Order>(payment.order_id).placed()?;
+        if !order.facts.is_closed() || payment.refundable_minor() == 0 {
+            return Ok(vec![]);
+        }
+        let reason = "the order was closed while the money was in dispute".to_owned();
+        let command = PaymentCommand::RequestRefund { refund_id: self.refund_id, amount: None, reason };
+        payment_changes(world, self.payment_id, command)
+    }
+}

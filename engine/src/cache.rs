@@ -36,11 +36,17 @@ pub(crate) struct Cache {
     bytes: usize,
     budget: usize,
     tick: Cell<u64>,
+    hits: Cell<u64>,
 }
 
 impl Cache {
     pub fn new(budget: usize) -> Self {
-        Self { entries: HashMap::new(), bytes: 0, budget, tick: Cell::new(0) }
+        Self { entries: HashMap::new(), bytes: 0, budget, tick: Cell::new(0), hits: Cell::new(0) }
+    }
+
+    /// How often a decision found what it read.
+    pub fn hits(&self) -> u64 {
+        self.hits.get()
     }
 
     pub fn contains(&self, stream: &StreamId) -> bool {
@@ -135,6 +141,7 @@ impl States for Cache {
     fn state(&self, stream: &StreamId) -> Option<&State> {
         let entry = self.entries.get(stream)?;
         entry.used.set(self.touch());
+        self.hits.set(self.hits.get() + 1);
         Some(&entry.state)
     }
 }

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
+use chrono::TimeDelta;
 use event_schemas::{Timestamp, to_micros};
+use event_store::{Log, ReadError};
 use uuid::Uuid;
 
 /// Where the time comes from.
@@ -21,6 +23,50 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         to_micros(chrono::Utc::now())
+    }
+}
+
+/// The clock that all nodes of a log share: this machine's, corrected by how far it is off from the log's own.
+///
+/// A node whose machine shows the wrong time would let reservations and deadlines expire early or late for everyone. It
+/// must be synchronised again from time to time, because machines drift and are set.
+#[derive(Debug)]
+pub struct LogClock {
+    offset_micros: AtomicI64,
+}
+
+impl LogClock {
+    /// The clock of a log, synchronised.
+    ///
+    /// # Errors
+    /// If the log cannot be reached.
+    pub async fn of(log: &dyn Log) -> Result<Self, ReadError> {
+        let clock = Self { offset_micros: AtomicI64::new(0) };
+        clock.synchronise(log).await?;
+        Ok(clock)
+    }
+
+    /// Asks the log for its time and corrects this clock. The answer is taken to be of the middle of the time it took.
+    ///
+    /// # Errors
+    /// If the log cannot be reached; the clock then keeps its correction.
+    pub async fn synchronise(&self, log: &dyn Log) -> Result<(), ReadError> {
+        let (asked, answer, answered) = (SystemClock.now(), log.now().await?, SystemClock.now());
+        let middle = asked + (answered - asked) / 2;
+        self.offset_micros.store((answer - middle).num_microseconds().unwrap_or(0), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// What has to be added to this machine's time to get the log's.
+    pub fn offset(&self) -> TimeDelta {
+        TimeDelta::microseconds(self.offset_micros.load(Ordering::SeqCst))
+    }
+}
+
+impl Clock for LogClock {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now();
+        now.checked_add_signed(self.offset()).unwrap_or(now)
     }
 }
 
@@ -40,7 +86,7 @@ impl ManualClock {
     }
 
     /// Moves the time on.
-    pub fn advance(&self, by: chrono::TimeDelta) {
+    pub fn advance(&self, by: TimeDelta) {
         self.0.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);
     }
 }
@@ -106,7 +152,7 @@ mod tests {
     #[test]
     fn a_manual_clock_moves_only_when_told() {
         let clock = ManualClock::new(Timestamp::default());
-        clock.advance(chrono::TimeDelta::minutes(15));
+        clock.advance(TimeDelta::minutes(15));
         assert_eq!(clock.now().timestamp(), 900);
     }
 }

@@ -48,7 +48,21 @@ pub(crate) struct Decider {
     next: Batch,
 }
 
-type Landing = JoinHandle<Result<Position, AppendError>>;
+type Landing = JoinHandle<Result<Position, NotLanded>>;
+
+/// Why a batch cannot be answered.
+enum NotLanded {
+    /// It was not appended, or nobody knows.
+    Append(AppendError),
+    /// It has no events, and where the log ends cannot be read.
+    Read(ReadError),
+}
+
+impl From<AppendError> for NotLanded {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
 
 impl Decider {
     pub async fn new(
@@ -72,7 +86,7 @@ impl Decider {
         let mut open = true;
         loop {
             if landing.is_none() && !self.next.is_empty() {
-                landing = self.launch();
+                landing = Some(self.launch());
             }
             if landing.is_none() && !open {
                 return;
@@ -101,33 +115,35 @@ impl Decider {
         events.min((2 * self.limits.batch_events).saturating_sub(waiting))
     }
 
-    /// Sends the decided batch to the log. A batch without events is answered at once: nothing is on its way before it.
-    fn launch(&mut self) -> Option<Landing> {
+    /// Sends the decided batch to the log. One without events only asks whether the log still ends where it was decided upon:
+    /// another node may have written what makes a refusal wrong.
+    fn launch(&mut self) -> Landing {
         let mut batch = std::mem::take(&mut self.next);
         self.cache.evict();
         self.metrics.cache_bytes.set(self.cache.bytes() as u64);
-        if batch.events.is_empty() {
-            self.answer(batch);
-            return None;
-        }
+        self.metrics.cache_hits.set(self.cache.hits());
         let events = std::mem::take(&mut batch.events);
-        self.metrics.batch_events.record(events.len() as u64);
         self.flight_events = events.len() as u64;
         let (log, head, metrics) = (self.log.clone(), self.head, self.metrics.clone());
-        let landing = tokio::spawn(async move {
-            let begun = Instant::now();
-            let result = append_until_known(&*log, head, events).await;
-            metrics.append_micros.record_micros(begun.elapsed());
-            result
-        });
+        let landing = if events.is_empty() {
+            tokio::spawn(async move { still_at(&*log, head).await })
+        } else {
+            self.metrics.batch_events.record(events.len() as u64);
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                let result = append_until_known(&*log, head, events).await;
+                metrics.append_micros.record_micros(begun.elapsed());
+                Ok(result?)
+            })
+        };
         // Now the cache holds exactly what the log will hold when this lands: the moment to take snapshots.
         batch.snapshots = self.take_snapshots(&batch.touched);
         self.flight = Some(batch);
-        Some(landing)
+        landing
     }
 
     /// Ends the flight: answers its callers, or drops its effects and decides again what was decided upon them.
-    async fn settle(&mut self, result: Result<Position, AppendError>) {
+    async fn settle(&mut self, result: Result<Position, NotLanded>) {
         let Some(mut flight) = self.flight.take() else { return };
         self.flight_events = 0;
         match result {
@@ -138,7 +154,16 @@ impl Decider {
                 self.save_snapshots(std::mem::take(&mut flight.snapshots));
                 self.answer(flight);
             }
-            Err(AppendError::HeadMoved { .. }) => {
+            Err(NotLanded::Append(AppendError::HeadMoved { head })) if head < self.head => {
+                // Whatever is decided here rests upon events that are gone: a backup was put back, or a replica that lacked them took over.
+                let reason =
+                    format!("the log ends at position {head}, and this node has seen {}; restart it if that is meant", self.head);
+                tracing::error!(%reason, "the log has lost events");
+                let mut failed = self.take_back(flight);
+                failed.extend(self.take_back_next());
+                self.fail(failed, &Fault::NotWritten(reason));
+            }
+            Err(NotLanded::Append(AppendError::HeadMoved { .. })) => {
                 self.metrics.head_moved.add(1);
                 let mut again = self.take_back(flight);
                 again.extend(self.take_back_next());
@@ -148,12 +173,13 @@ impl Decider {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "an append failed");
                 let fault = match error {
-                    AppendError::OutcomeUnknown(reason) => Fault::OutcomeUnknown(reason),
-                    AppendError::Invalid(reason) => Fault::Broken(reason),
-                    error => Fault::NotWritten(error.to_string()),
+                    NotLanded::Read(error) => error.into(),
+                    NotLanded::Append(AppendError::OutcomeUnknown(reason)) => Fault::OutcomeUnknown(reason),
+                    NotLanded::Append(AppendError::Invalid(reason)) => Fault::Broken(reason),
+                    NotLanded::Append(error) => Fault::NotWritten(error.to_string()),
                 };
+                tracing::error!(%fault, "a batch failed");
                 let failed = self.take_back(flight);
                 self.fail(failed, &fault);
                 let again = self.take_back_next();
@@ -189,6 +215,7 @@ impl Decider {
         loop {
             let page = self.log.read(self.head, CATCH_UP_PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
+            let ended = page.len() < CATCH_UP_PAGE;
             self.head = last.position;
             self.recorded_at = self.recorded_at.max(last.event.recorded_at);
             for recorded in page {
@@ -203,6 +230,9 @@ impl Decider {
                     }
                     _ => self.cache.remove(stream),
                 }
+            }
+            if ended {
+                return Ok(());
             }
         }
     }
@@ -387,10 +417,19 @@ fn encode(metadata: &Metadata, changes: &[Change]) -> Result<Vec<(String, String
     changes.iter().enumerate().map(|(index, change)| Ok((change.event.payload()?, of(index)))).collect()
 }
 
-async fn landed(landing: &mut Option<Landing>) -> Result<Position, AppendError> {
+async fn landed(landing: &mut Option<Landing>) -> Result<Position, NotLanded> {
     match landing {
-        Some(task) => task.await.unwrap_or_else(|error| Err(AppendError::OutcomeUnknown(error.to_string()))),
+        Some(task) => task.await.unwrap_or_else(|error| Err(AppendError::OutcomeUnknown(error.to_string()).into())),
         None => std::future::pending().await,
+    }
+}
+
+/// Whether the log still ends at `head`.
+async fn still_at(log: &dyn Log, head: Position) -> Result<Position, NotLanded> {
+    match log.head().await {
+        Ok(end) if end.position == head => Ok(head),
+        Ok(end) => Err(AppendError::HeadMoved { head: end.position }.into()),
+        Err(error) => Err(NotLanded::Read(error)),
     }
 }
 

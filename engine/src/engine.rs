@@ -1,12 +1,15 @@
 //! The engine's face: submit a decision, get a durable answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use domain::{Change, Decision, Refusal};
 use event_schemas::{Metadata, Position};
 use event_store::{Log, ReadError};
 use tokio::{
-    sync::{Mutex, RwLock, mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
 };
 use uuid::Uuid;
@@ -154,13 +157,27 @@ impl Engine {
     /// See [`CommandError`].
     pub async fn submit_boxed(&self, decision: Box<dyn Decision>, metadata: Metadata) -> Result<Outcome, CommandError> {
         let (reply, answer) = oneshot::channel();
-        {
-            let queue = self.shared.queue.read().await;
-            let queue = queue.as_ref().ok_or(Fault::Stopping)?;
-            queue.try_send(Request { decision, metadata, reply }).map_err(|error| self.not_queued(&error))?;
-        }
-        let ended = || Fault::OutcomeUnknown("the decider ended before it answered".to_owned());
-        answer.await.unwrap_or_else(|_| Err(ended().into()))
+        let queue = self.queue()?;
+        queue.try_send(Request { decision, metadata, reply }).map_err(|error| self.not_queued(&error))?;
+        drop(queue);
+        answered(answer).await
+    }
+
+    /// [`Engine::submit_boxed`] that waits for room in the queue instead of being turned away. For the shop's own processes:
+    /// there are only so many of their commands at a time, and a step of theirs must not fail because buyers are many.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn submit_in_turn(&self, decision: Box<dyn Decision>, metadata: Metadata) -> Result<Outcome, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue()?;
+        queue.send(Request { decision, metadata, reply }).await.map_err(|_| Fault::Stopping)?;
+        drop(queue);
+        answered(answer).await
+    }
+
+    fn queue(&self) -> Result<mpsc::Sender<Request>, Fault> {
+        self.shared.queue.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Fault::Stopping)
     }
 
     fn not_queued(&self, error: &mpsc::error::TrySendError<Request>) -> CommandError {
@@ -175,12 +192,18 @@ impl Engine {
 
     /// Takes no more commands, carries out those that wait, and returns when all of them are answered.
     pub async fn drain(&self) {
-        self.shared.queue.write().await.take();
+        self.shared.queue.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(decider) = self.shared.decider.lock().await.take()
             && let Err(error) = decider.await
         {
             tracing::error!(%error, "the decider ended abnormally");
         }
+    }
+
+    /// Whether commands are being decided: false once it was drained, or if the decider has ended by a bug.
+    pub fn is_running(&self) -> bool {
+        let queue = self.shared.queue.read().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref().is_some_and(|queue| !queue.is_closed())
     }
 
     /// The clock that commands get their time from.
@@ -202,4 +225,9 @@ impl Engine {
     pub fn metrics(&self) -> &EngineMetrics {
         &self.shared.metrics
     }
+}
+
+async fn answered(answer: oneshot::Receiver<Result<Outcome, CommandError>>) -> Result<Outcome, CommandError> {
+    let ended = || Fault::OutcomeUnknown("the decider ended before it answered".to_owned());
+    answer.await.unwrap_or_else(|_| Err(ended().into()))
 }

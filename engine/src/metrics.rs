@@ -70,6 +70,8 @@ pub struct EngineMetrics {
     pub events: Counter,
     /// Appends that found the head moved by another node.
     pub head_moved: Counter,
+    /// Reads of decisions that found the aggregate at hand.
+    pub cache_hits: Counter,
     /// Aggregates loaded from the log because they were not at hand.
     pub cache_misses: Counter,
     /// Bytes of aggregate state at hand.

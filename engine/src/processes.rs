@@ -17,6 +17,7 @@ use futures::{StreamExt, stream};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use uuid::Uuid;
 
@@ -28,6 +29,10 @@ const PAGE: usize = 256;
 const CONCURRENCY: usize = 64;
 /// How long a process sleeps at most when nothing wakes it.
 const POLL: Duration = Duration::from_millis(500);
+/// How long a node keeps a process to itself after it last said so: another takes over that much later when it dies.
+const TURN: Duration = Duration::from_secs(3);
+/// How often a node that waits for its turn looks how far the other has come, while there is something to do.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long one call to a gateway may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Failures after which work becomes a dead letter.
@@ -62,6 +67,15 @@ struct Driver {
     engine: Engine,
     place: watch::Sender<Position>,
     stalled: RwLock<Option<String>>,
+    /// Who this node is among those that want the process's turn.
+    holder: Uuid,
+}
+
+/// Whether it is this node's turn to work on a process, as far as it knows.
+struct Turn {
+    mine: bool,
+    /// When to take or keep it again.
+    ask_at: Instant,
 }
 
 /// Why a pass over events ended early.
@@ -80,7 +94,8 @@ impl Processes {
         let driver = |process| {
             let (log, engine, gateways) = (log.clone(), engine.clone(), by_name.clone());
             let (place, stalled) = (watch::Sender::new(0), RwLock::default());
-            Arc::new(Driver { process, gateways, log, engine, place, stalled })
+            let holder = engine.ids().next();
+            Arc::new(Driver { process, gateways, log, engine, place, stalled, holder })
         };
         let drivers: Vec<Arc<Driver>> = processes.into_iter().map(driver).collect();
         let running = drivers.iter().map(|driver| tokio::spawn(driver.clone().run(stopping.clone()))).collect();
@@ -109,18 +124,18 @@ impl Processes {
         tokio::time::timeout(patience, all).await.is_ok()
     }
 
-    /// Takes a dead letter up again, at once. False if there is no such dead letter.
+    /// Takes a dead letter up again, at once, and gives it as it was; none if there is no such dead letter.
     ///
     /// # Errors
     /// When the engine's notes cannot be read or written.
-    pub async fn retry(&self, process: &str, key: &str) -> Result<bool, Fault> {
+    pub async fn retry(&self, process: &str, key: &str) -> Result<Option<Task>, Fault> {
         let letters = self.log.dead_letters().await?;
         let Some(letter) = letters.into_iter().find(|task| task.process == process && task.key == key) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let again = Task { due_at: Some(self.engine.clock().now()), attempts: 0, ..letter };
+        let again = Task { due_at: Some(self.engine.clock().now()), attempts: 0, ..letter.clone() };
         self.log.save_progress(Progress { process: process.to_owned(), put: vec![again], ..Progress::default() }).await?;
-        Ok(true)
+        Ok(Some(letter))
     }
 
     /// Stops every process after the events it is working on.
@@ -138,17 +153,21 @@ impl Driver {
     async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut head = self.log.watch();
         let mut failures = 0;
+        let mut turn = Turn { mine: false, ask_at: Instant::now() };
         // Without a word from outside, the end of whoever would say it is the word.
         while !*stopping.borrow() && stopping.has_changed().is_ok() {
-            let wait = match self.pass().await {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => self.until_due().await,
-                Err(Halt::Stopping) => return,
+            let wait = match self.turn(&mut turn).await {
+                Ok(wait) => wait.unwrap_or_default(),
+                Err(Halt::Stopping) => break,
                 Err(Halt::Storage(reason)) => {
                     failures += 1;
                     tracing::warn!(process = self.process.name(), reason, "the process cannot go on for now");
                     self.stall(Some(reason));
-                    tokio::select! { () = tokio::time::sleep(back_off(failures, 0)) => {}, _ = stopping.changed() => {} }
+                    tokio::select! {
+                        biased;
+                        _ = stopping.changed() => {}
+                        () = tokio::time::sleep(back_off(failures, 0)) => {}
+                    }
                     continue;
                 }
             };
@@ -156,12 +175,34 @@ impl Driver {
             self.stall(None);
             if wait > Duration::ZERO {
                 tokio::select! {
+                    biased;
+                    _ = stopping.changed() => {}
                     _ = head.changed() => {}
                     () = tokio::time::sleep(wait.min(POLL)) => {}
-                    _ = stopping.changed() => {}
                 }
             }
         }
+        if let Err(error) = self.log.take_turn(self.process.name(), self.holder, Duration::ZERO).await {
+            tracing::debug!(%error, "the process's turn was not given back; it ends by itself");
+        }
+    }
+
+    /// Works when it is this node's turn; else looks how far the node has come whose turn it is. Gives how long to wait
+    /// before the next look, none when there may be more to do at once.
+    async fn turn(&self, turn: &mut Turn) -> Result<Option<Duration>, Halt> {
+        let (name, now) = (self.process.name(), Instant::now());
+        if turn.ask_at <= now {
+            turn.mine = self.log.take_turn(name, self.holder, TURN).await?;
+            // Early enough that one answer that comes late does not cost the turn.
+            turn.ask_at = now + TURN / 3;
+        }
+        if turn.mine {
+            return Ok(if self.pass().await? { None } else { Some(self.until_due().await) });
+        }
+        let place = self.log.checkpoint(name).await?;
+        self.place.send_if_modified(|known| std::mem::replace(known, place) != place);
+        let behind = place < self.log.head().await?.position;
+        Ok(Some(if behind { LOOK } else { POLL }))
     }
 
     fn stall(&self, reason: Option<String>) {
@@ -322,7 +363,7 @@ impl Driver {
         recorded: &Recorded,
         attempts: u32,
     ) -> Result<Option<Task>, Halt> {
-        match self.engine.submit_boxed(decision, metadata).await {
+        match self.engine.submit_in_turn(decision, metadata).await {
             Ok(_) => Ok(None),
             Err(CommandError::Refused(refusal)) => Ok(Some(match refusal.not_before() {
                 Some(moment) => self.task(key, recorded, Some(moment), attempts, refusal.to_string()),

@@ -315,3 +315,34 @@ fn what_is_still_held_after_a_part_was_taken_for_a_cancelled_order_is_let_go() {
     let types = shop.types_from(from);
     assert!(types.contains(&"PaymentVoidRequested") && types.contains(&"PaymentRefundRequested"), "{types:?}");
 }
+
+#[test]
+fn money_won_in_a_dispute_over_an_order_that_was_called_off_meanwhile_goes_back() {
+    let mut shop = Shop::new();
+    shop.sells("TEA", eur(450), 10);
+    let (order_id, payment_id) = shop.places(&[("TEA", 2)]);
+    shop.pays(payment_id);
+    shop.hears(payment_id, GatewayOutcome::Disputed { amount: eur(300), reason: "fraud".to_owned() });
+    let from = shop.happened.len();
+    shop.must(cancel(order_id));
+    shop.runs_processes(from);
+    let kept = |shop: &Shop| {
+        let payment = shop.get::<Payment>(payment_id);
+        let payment = payment.opened().unwrap();
+        payment.captured_minor() - payment.refunded_minor()
+    };
+    assert_eq!(kept(&shop), 300, "what is in dispute cannot go back");
+    shop.hears(payment_id, GatewayOutcome::DisputeClosed { won: true });
+    assert_eq!((kept(&shop), money(&shop, order_id)), (0, OrderPaymentStatus::Refunded));
+}
+
+#[test]
+fn money_won_in_a_dispute_over_an_open_order_stays() {
+    let mut shop = Shop::new();
+    shop.sells("TEA", eur(450), 10);
+    let (order_id, payment_id) = shop.places(&[("TEA", 2)]);
+    shop.pays(payment_id);
+    shop.hears(payment_id, GatewayOutcome::Disputed { amount: eur(300), reason: "fraud".to_owned() });
+    shop.hears(payment_id, GatewayOutcome::DisputeClosed { won: true });
+    assert_eq!(money(&shop, order_id), OrderPaymentStatus::Paid);
+}

@@ -102,3 +102,14 @@ async fn two_nodes_on_one_log_never_take_the_same_unit() {
     assert_eq!(taken, 50);
     assert!(one.metrics().head_moved.get() + two.metrics().head_moved.get() > 0, "they did meet");
 }
+
+#[tokio::test]
+async fn a_node_never_refuses_on_what_another_node_has_changed_meanwhile() {
+    let log = Arc::new(MemoryLog::new());
+    let (one, two) = (engine(log.clone(), Limits::default()).await, engine(log.clone(), Limits::default()).await);
+    receive(&one, 1).await.unwrap();
+    take_one(&one).await.unwrap();
+    assert!(matches!(take_one(&one).await, Err(CommandError::Refused(_))), "the node knows the stock, and that it is empty");
+    receive(&two, 1).await.unwrap();
+    take_one(&one).await.expect("the unit that came in through the other node is there");
+}

@@ -7,5 +7,6 @@ mod faults;
 mod faulty_log;
 mod framework;
 mod idempotency;
+mod nodes;
 mod processes;
 mod shop;

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use domain::{
-    CartLineChange, Checkout, ConfirmPayment, CreateCart, CreateProduct, DeadlineProcess, GatewayProcess, NewPrice, NewVariant,
-    Order, OrderProcess, Payment, Process, PublishProduct, QuantityChange, ReceiveStock, SetCartDetails, SetCartLines, Stock,
-    StoreConfig, stream_of,
+    Cart, CartLineChange, Checkout, ConfirmPayment, CreateCart, CreateProduct, DeadlineProcess, GatewayProcess, NewPrice,
+    NewVariant, Order, OrderProcess, Payment, Process, PublishProduct, QuantityChange, ReceiveStock, SetCartDetails,
+    SetCartLines, Stock, StoreConfig, stream_of,
 };
 use engine::{Clock as _, Engine, Gateway, Ids as _, Limits, ManualClock, Processes, SandboxGateway, SystemIds};
 use event_schemas::{
@@ -28,9 +28,13 @@ struct Shop {
 impl Shop {
     /// A shop with ten units of tea at 4.50 EUR.
     async fn open() -> Self {
+        Self::open_with(Limits::default()).await
+    }
+
+    async fn open_with(limits: Limits) -> Self {
         let log = Arc::new(MemoryLog::new());
         let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp(1_800_000_000, 0).unwrap()));
-        let engine = Engine::start(log.clone(), clock.clone(), Arc::new(SystemIds), Limits::default()).await.unwrap();
+        let engine = Engine::start(log.clone(), clock.clone(), Arc::new(SystemIds), limits).await.unwrap();
         let mut shop = Self { log, clock, engine, processes: None, config: Arc::new(StoreConfig::default()) };
         shop.start_processes();
         let price = NewPrice { price: Money::new(450, eur()), valid_from: None, valid_until: None };
@@ -198,8 +202,8 @@ async fn a_gateway_that_never_answers_ends_as_a_dead_letter_that_can_be_taken_up
     let [letter] = letters.as_slice() else { panic!("{letters:?}") };
     assert!(letter.process == GatewayProcess.name() && letter.attempts > 3, "{letter:?}");
     let processes = shop.processes.as_ref().unwrap();
-    assert!(processes.retry(&letter.process, &letter.key).await.unwrap());
-    assert!(!processes.retry(&letter.process, "no such letter").await.unwrap());
+    assert_eq!(processes.retry(&letter.process, &letter.key).await.unwrap(), Some(letter.clone()));
+    assert_eq!(processes.retry(&letter.process, "no such letter").await.unwrap(), None);
     assert!(shop.log.dead_letters().await.unwrap().is_empty());
 }
 
@@ -220,4 +224,21 @@ async fn processes_that_lost_their_place_do_everything_again_and_change_nothing(
     shop.settle().await;
     assert!(shop.log.read(0, 1000).await.unwrap() == before);
     assert!(shop.log.dead_letters().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn more_deadlines_at_once_than_the_queue_holds_are_all_kept() {
+    let shop = Shop::open_with(Limits { queue: 2, ..Limits::default() }).await;
+    let mut carts = Vec::new();
+    for _ in 0..8 {
+        let (cart_id, now, config) = (CartId(SystemIds.next()), shop.clock.now(), shop.config.clone());
+        let create = CreateCart { cart_id, currency: eur(), customer_id: None, now, config };
+        shop.engine.submit(create, by("shopper")).await.unwrap();
+        carts.push(cart_id);
+    }
+    shop.settle().await;
+    shop.clock.advance(TimeDelta::hours(25));
+    for cart_id in carts {
+        shop.until(stream_of::<Cart>(cart_id), "CartExpired").await;
+    }
 }
