@@ -1,10 +1,9 @@
 //! A checkpoint: how far one generation of a projection has come, of which log, under which version of the fold.
 
 use event_schemas::{Position, Timestamp};
-use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::{Projection, ViewError, sqlite};
+use crate::{Column, Projection, UnexpectedValue, Value, ViewError, store::Connection};
 
 /// Why a generation stands still.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,12 +47,17 @@ impl Checkpoint {
 
     /// Refuses to follow a log that this was not built from, or one that has lost its end.
     pub fn check(&self, log_id: Uuid, head: Position) -> Result<(), ViewError> {
-        let projection = self.projection.clone();
-        if self.log_id != log_id {
-            return Err(ViewError::OtherLog { projection, expected: log_id, found: self.log_id });
-        }
+        self.check_log(log_id)?;
         if self.position > head {
-            return Err(ViewError::AheadOfLog { projection, position: self.position, head });
+            return Err(ViewError::AheadOfLog { projection: self.projection.clone(), position: self.position, head });
+        }
+        Ok(())
+    }
+
+    /// Refuses views of another log.
+    pub fn check_log(&self, log_id: Uuid) -> Result<(), ViewError> {
+        if self.log_id != log_id {
+            return Err(ViewError::OtherLog { projection: self.projection.clone(), expected: log_id, found: self.log_id });
         }
         Ok(())
     }
@@ -69,60 +73,76 @@ impl Checkpoint {
         self.halted = halted.map(|reason| Halt { reason, since: chrono::Utc::now() });
     }
 
-    pub fn save(&self, connection: &Connection) -> Result<(), ViewError> {
-        let text = |moment: Timestamp| event_schemas::rfc3339(moment);
-        connection.prepare_cached("INSERT OR REPLACE INTO projections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute((
-            &self.projection,
-            self.generation,
-            self.serving,
-            self.version,
-            &self.shape,
-            &self.tables,
-            self.log_id.to_string(),
-            i64::try_from(self.position).unwrap_or(i64::MAX),
-            self.seen_at.map(text),
-            self.halted.as_ref().map(|halt| &halt.reason),
-            self.halted.as_ref().map(|halt| text(halt.since)),
-        ))?;
-        Ok(())
+    fn values(&self) -> [Value<'_>; 11] {
+        let text = |text: &'_ str| Value::Text(text.to_owned().into());
+        let halt = self.halted.as_ref();
+        [
+            self.projection.value(),
+            self.generation.value(),
+            self.serving.value(),
+            self.version.value(),
+            self.shape.value(),
+            self.tables.value(),
+            text(&self.log_id.to_string()),
+            self.position.value(),
+            self.seen_at.as_ref().map_or(Value::Null, Column::value),
+            halt.map_or(Value::Null, |halt| halt.reason.value()),
+            halt.map_or(Value::Null, |halt| halt.since.value()),
+        ]
     }
 
-    /// Drops the generation with all tables it has, which may be of an older shape than today's code knows.
-    pub fn drop(&self, connection: &Connection) -> Result<(), ViewError> {
-        for table in self.tables.split(',') {
-            if self.serving {
-                connection.execute_batch(&format!("DROP VIEW IF EXISTS {table};"))?;
-            }
-            connection.execute_batch(&format!("DROP TABLE IF EXISTS {};", sqlite::physical(table, self.generation)))?;
-        }
+    /// Takes the generation away with its tables.
+    pub fn discard(&self, connection: &dyn Connection) -> Result<(), ViewError> {
+        connection.discard(self)?;
         let sql = "DELETE FROM projections WHERE projection = ? AND generation = ?";
-        connection.prepare_cached(sql)?.execute((&self.projection, self.generation))?;
-        Ok(())
+        connection.execute(sql, &[self.projection.value(), self.generation.value()])
     }
 }
 
+/// Writes checkpoints, in one statement.
+pub(crate) fn save(checkpoints: &[Checkpoint], connection: &dyn Connection) -> Result<(), ViewError> {
+    if checkpoints.is_empty() {
+        return Ok(());
+    }
+    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; checkpoints.len()].join(", ");
+    let values: Vec<_> = checkpoints.iter().flat_map(Checkpoint::values).collect();
+    let sql = format!(
+        "INSERT INTO projections (projection, generation, serving, version, shape, tables, log_id, position, seen_at,
+                                  halted_reason, halted_since)
+         VALUES {rows} ON CONFLICT (projection, generation) DO UPDATE SET
+             serving = excluded.serving, position = excluded.position, seen_at = excluded.seen_at,
+             halted_reason = excluded.halted_reason, halted_since = excluded.halted_since"
+    );
+    connection.execute(&sql, &values)
+}
+
 /// All checkpoints, by projection and generation.
-pub(crate) fn load(connection: &Connection) -> Result<Vec<Checkpoint>, ViewError> {
-    let mut select = connection.prepare(
+pub(crate) fn load(connection: &dyn Connection) -> Result<Vec<Checkpoint>, ViewError> {
+    let sql =
         "SELECT projection, generation, serving, version, shape, tables, log_id, position, seen_at, halted_reason, halted_since
-         FROM projections ORDER BY projection, generation",
-    )?;
-    let moment = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
-    let rows = select.query_map([], |row| {
-        let (reason, since): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
-        let log_id: String = row.get(6)?;
-        Ok(Checkpoint {
-            projection: row.get(0)?,
-            generation: row.get(1)?,
-            serving: row.get(2)?,
-            version: row.get(3)?,
-            shape: row.get(4)?,
-            tables: row.get(5)?,
-            log_id: log_id.parse().unwrap_or(Uuid::nil()),
-            position: row.get::<_, i64>(7)?.try_into().unwrap_or(0),
-            seen_at: moment(row.get(8)?),
-            halted: reason.zip(moment(since)).map(|(reason, since)| Halt { reason, since }),
-        })
+         FROM projections ORDER BY projection, generation";
+    let mut found = Vec::new();
+    connection.each(sql, &[], &mut |at| {
+        let damaged = |error: UnexpectedValue| ViewError::Damaged { table: "projections".to_owned(), reason: error.to_string() };
+        found.push(read(at).map_err(damaged)?);
+        Ok(())
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(found)
+}
+
+fn read(at: &dyn Fn(usize) -> Value<'static>) -> Result<Checkpoint, UnexpectedValue> {
+    let (reason, since): (Option<String>, Option<Timestamp>) = (Column::read(at(9))?, Column::read(at(10))?);
+    let log_id: String = Column::read(at(6))?;
+    Ok(Checkpoint {
+        projection: Column::read(at(0))?,
+        generation: Column::read(at(1))?,
+        serving: Column::read(at(2))?,
+        version: Column::read(at(3))?,
+        shape: Column::read(at(4))?,
+        tables: Column::read(at(5))?,
+        log_id: log_id.parse().unwrap_or(Uuid::nil()),
+        position: Column::read(at(7))?,
+        seen_at: Column::read(at(8))?,
+        halted: reason.zip(since).map(|(reason, since)| Halt { reason, since }),
+    })
 }

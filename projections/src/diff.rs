@@ -1,14 +1,11 @@
 //! Comparing two sets of views row by row: live against rebuilt, one version of a fold against another.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::VecDeque};
 
-use rusqlite::Connection;
+use crate::{Projection, Reader, Table, Value, ViewError, Views, row::join};
 
-use crate::{
-    Projection, Table, Value, ViewError, Views,
-    sqlite::{self, open_reader},
-};
-
+/// So many rows are read at a time.
+const PAGE: usize = 2_000;
 /// At most so many differing rows of a table are shown.
 const MOST_EXAMPLES: usize = 20;
 
@@ -61,16 +58,19 @@ impl ViewsDiff {
     }
 }
 
-/// Compares all tables of the projections, in key order, a row at a time. Blocks: run it off the async threads.
+/// Compares all tables of the projections, in key order, each side in one snapshot. Blocks: run it off the async threads.
 ///
 /// # Errors
 /// If one of the stores cannot be read.
 pub fn diff(first: &Views, second: &Views, projections: &[&'static Projection]) -> Result<ViewsDiff, ViewError> {
-    let (first, second) = (open_reader(first.path())?, open_reader(second.path())?);
+    first.read_blocking(|first| second.read_blocking(|second| diff_all(first, second, projections)))
+}
+
+fn diff_all(first: &Reader<'_>, second: &Reader<'_>, projections: &[&'static Projection]) -> Result<ViewsDiff, ViewError> {
     let mut found = ViewsDiff::default();
     for table in projections.iter().flat_map(|projection| projection.tables) {
-        if has(&first, table)? && has(&second, table)? {
-            found.tables.push(diff_table(&first, &second, table)?);
+        if has(first, table)? && has(second, table)? {
+            found.tables.push(diff_table(first, second, table)?);
         } else {
             found.not_compared.push(table.name);
         }
@@ -78,25 +78,57 @@ pub fn diff(first: &Views, second: &Views, projections: &[&'static Projection]) 
     Ok(found)
 }
 
-fn has(connection: &Connection, table: &Table) -> Result<bool, ViewError> {
-    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'view' AND name = ?";
-    Ok(connection.query_row(sql, [table.name], |row| row.get::<_, i64>(0))? > 0)
+/// Whether a view is served.
+fn has(reader: &Reader<'_>, table: &Table) -> Result<bool, ViewError> {
+    let mut found = false;
+    reader.each("SELECT tables FROM projections WHERE serving = 1", &[], |at| {
+        found |= matches!(at(0), Value::Text(tables) if tables.split(',').any(|name| name == table.name));
+        Ok(())
+    })?;
+    Ok(found)
 }
 
-fn next(rows: &mut rusqlite::Rows<'_>, table: &Table) -> Result<Option<Vec<Value<'static>>>, ViewError> {
-    let Some(row) = rows.next()? else { return Ok(None) };
-    (0..table.columns.len())
-        .map(|column| Ok(sqlite::value(row.get_ref(column)?).into_owned()))
-        .collect::<Result<_, _>>()
-        .map(Some)
+/// The rows of a table in key order.
+struct Scan<'r> {
+    reader: &'r Reader<'r>,
+    table: &'static Table,
+    page: VecDeque<Vec<Value<'static>>>,
+    /// The key of the last row that was read; none before the first page.
+    last: Option<Vec<Value<'static>>>,
+    is_over: bool,
 }
 
-fn diff_table(first: &Connection, second: &Connection, table: &'static Table) -> Result<TableDiff, ViewError> {
-    let key = crate::row::join(table.key(), |column| column.name.to_owned());
-    let sql = format!("SELECT {} FROM {} ORDER BY {key}", table.column_list(""), table.name);
-    let (mut of_first, mut of_second) = (first.prepare(&sql)?, second.prepare(&sql)?);
-    let (mut firsts, mut seconds) = (of_first.raw_query(), of_second.raw_query());
-    let (mut left, mut right) = (next(&mut firsts, table)?, next(&mut seconds, table)?);
+impl<'r> Scan<'r> {
+    fn new(reader: &'r Reader<'r>, table: &'static Table) -> Self {
+        Self { reader, table, page: VecDeque::new(), last: None, is_over: false }
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<Value<'static>>>, ViewError> {
+        if self.page.is_empty() && !self.is_over {
+            self.read_page()?;
+        }
+        Ok(self.page.pop_front())
+    }
+
+    fn read_page(&mut self) -> Result<(), ViewError> {
+        let (table, width) = (self.table, self.table.columns.len());
+        let key = join(table.key(), |column| column.name.to_owned());
+        let holes = vec!["?"; table.key_columns].join(", ");
+        let after = if self.last.is_some() { format!("WHERE ({key}) > ({holes})") } else { String::new() };
+        let sql = format!("SELECT {} FROM {} {after} ORDER BY {key} LIMIT {PAGE}", table.column_list(""), table.name);
+        self.reader.each(&sql, self.last.as_deref().unwrap_or_default(), |at| {
+            self.page.push_back((0..width).map(at).collect());
+            Ok(())
+        })?;
+        self.is_over = self.page.len() < PAGE;
+        self.last = self.page.back().map(|row| row[..table.key_columns].to_vec());
+        Ok(())
+    }
+}
+
+fn diff_table(first: &Reader<'_>, second: &Reader<'_>, table: &'static Table) -> Result<TableDiff, ViewError> {
+    let (mut firsts, mut seconds) = (Scan::new(first, table), Scan::new(second, table));
+    let (mut left, mut right) = (firsts.next()?, seconds.next()?);
     let mut found = TableDiff { table: table.name, ..TableDiff::default() };
     let width = table.key_columns;
     loop {
@@ -108,10 +140,10 @@ fn diff_table(first: &Connection, second: &Connection, table: &'static Table) ->
         };
         found.count(table, order, left.as_deref(), right.as_deref());
         if order != Ordering::Greater {
-            left = next(&mut firsts, table)?;
+            left = firsts.next()?;
         }
         if order != Ordering::Less {
-            right = next(&mut seconds, table)?;
+            right = seconds.next()?;
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use event_schemas::Timestamp;
 
-use crate::{Column, Reader, Row, Value, ViewError};
+use crate::{Column, ColumnType, Reader, Row, Value, ViewError};
 
 /// The place of a row in a sorted list.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +163,12 @@ pub(crate) fn list<T: Column>(values: &[T]) -> Value<'static> {
     Value::Text(serde_json::Value::Array(values).to_string().into())
 }
 
+/// The type of a column of `t`; none of an expression that is more than a column.
+fn column_type<R: Row>(expression: &str) -> Option<ColumnType> {
+    let name = expression.strip_prefix("t.")?;
+    R::TABLE.columns.iter().find(|column| column.name == name).map(|column| column.column_type)
+}
+
 impl Reader<'_> {
     /// A page of a table's rows: one statement, and one more for the count.
     pub(crate) fn page<R: Row>(&self, conditions: &Conditions, order: Order<'_>, page: &Page) -> Result<Listed<R>, ViewError> {
@@ -170,7 +176,8 @@ impl Reader<'_> {
         let mut bounded = conditions.clone();
         for (cursor, forward) in [(&page.after, true), (&page.before, false)] {
             let Some(cursor) = cursor else { continue };
-            if cursor.sort != name {
+            let fits = |at: &str, value: &Value<'_>| column_type::<R>(at).is_none_or(|kind| value.column_type() == Some(kind));
+            if cursor.sort != name || !fits(by, &cursor.key) || !fits(id, &cursor.id) {
                 return Err(ViewError::BadCursor);
             }
             let comparison = if forward != descending { ">" } else { "<" };

@@ -2,18 +2,17 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use event_schemas::Position;
-use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Freshness, ProjectionStatus, Row, Value, ViewError,
-    sqlite::{bind, open_reader, open_writer, value},
+    checkpoint::{self, Checkpoint},
+    store::{self, Connection, Dialect, Store},
 };
 
 /// How many reads run at once; more wait for their turn.
@@ -26,15 +25,15 @@ pub struct Views {
 }
 
 struct Shared {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    store: Box<dyn Store>,
+    idle: Mutex<Vec<Box<dyn Connection>>>,
     turns: Arc<Semaphore>,
     freshness: watch::Sender<Freshness>,
 }
 
 impl fmt::Debug for Views {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Views").field("path", &self.shared.path).finish()
+        f.debug_struct("Views").field("store", &self.shared.store.name()).finish()
     }
 }
 
@@ -55,9 +54,9 @@ impl Views {
     /// # Errors
     /// If the file cannot be opened, is something else, or was written by a newer version.
     pub fn open(url: &str) -> Result<Self, ViewError> {
-        let path = path_of(url)?;
-        drop(open_writer(path)?);
-        Ok(Self::over(path))
+        let store = store::open(url)?;
+        store.prepare()?;
+        Ok(Self::over(store))
     }
 
     /// Opens views that are there, for reading only: nothing is made, and a server may be keeping them up to date.
@@ -65,15 +64,17 @@ impl Views {
     /// # Errors
     /// If they are absent or cannot be read, are something else, or were written by a newer version.
     pub fn open_existing(url: &str) -> Result<Self, ViewError> {
-        let path = path_of(url)?;
-        drop(open_reader(path)?);
-        Ok(Self::over(path))
+        let store = store::open(url)?;
+        let connection = store.reader()?;
+        let views = Self::over(store);
+        views.idle().push(connection);
+        Ok(views)
     }
 
-    fn over(path: &Path) -> Self {
+    fn over(store: Box<dyn Store>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                path: path.into(),
+                store,
                 idle: Mutex::default(),
                 turns: Arc::new(Semaphore::new(READERS)),
                 freshness: watch::Sender::default(),
@@ -81,8 +82,29 @@ impl Views {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.shared.path
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.shared.store
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Box<dyn Connection>>> {
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection in a transaction. One that was kept may have been cut off meanwhile; then so were the others.
+    fn begin(&self) -> Result<Box<dyn Connection>, ViewError> {
+        let kept = self.idle().pop();
+        if let Some(connection) = kept {
+            match connection.begin() {
+                Ok(()) => return Ok(connection),
+                Err(error) => {
+                    tracing::debug!(%error, "a kept connection is of no more use");
+                    self.idle().clear();
+                }
+            }
+        }
+        let connection = self.shared.store.reader()?;
+        connection.begin()?;
+        Ok(connection)
     }
 
     pub(crate) fn freshness(&self) -> &watch::Sender<Freshness> {
@@ -112,17 +134,11 @@ impl Views {
     /// # Errors
     /// Those of `read`, and if the store cannot be read.
     pub fn read_blocking<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, ViewError>) -> Result<T, ViewError> {
-        let idle = || self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = idle().pop();
-        let connection = match held {
-            Some(connection) => connection,
-            None => open_reader(&self.shared.path)?,
-        };
-        connection.prepare_cached("BEGIN")?.execute([])?;
-        let result = read(&Reader { connection: &connection });
-        connection.prepare_cached("COMMIT")?.execute([])?;
-        let mut idle = idle();
-        if idle.len() < READERS {
+        let connection = self.begin()?;
+        let result = read(&Reader { connection: &*connection });
+        let ended = connection.commit();
+        let mut idle = self.idle();
+        if ended.is_ok() && !connection.is_lost() && idle.len() < READERS {
             idle.push(connection);
         }
         result
@@ -158,14 +174,9 @@ impl Views {
     }
 }
 
-fn path_of(url: &str) -> Result<&Path, ViewError> {
-    let unknown = || ViewError::Unavailable(format!("`{url}` is not an address of views that this version knows (sqlite:PATH)"));
-    url.strip_prefix("sqlite:").map(Path::new).ok_or_else(unknown)
-}
-
 /// A consistent snapshot of all views. Every read of every view is a method here; see the file of each view.
 pub struct Reader<'c> {
-    connection: &'c Connection,
+    connection: &'c dyn Connection,
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -210,13 +221,17 @@ impl Reader<'_> {
         parameters: &[Value<'_>],
         mut each: impl FnMut(&dyn Fn(usize) -> Value<'static>) -> Result<(), ViewError>,
     ) -> Result<(), ViewError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        bind(&mut statement, parameters)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next()? {
-            each(&|column| row.get_ref(column).map_or(Value::Null, |stored| value(stored).into_owned()))?;
-        }
-        Ok(())
+        self.connection.each(sql, parameters, &mut each)
+    }
+
+    /// How far each generation has come.
+    pub(crate) fn checkpoints(&self) -> Result<Vec<Checkpoint>, ViewError> {
+        checkpoint::load(self.connection)
+    }
+
+    /// How the store says what stores say differently.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.connection.dialect()
     }
 
     /// A query that gives one integer, such as a count.
@@ -226,9 +241,11 @@ impl Reader<'_> {
     pub fn integer(&self, sql: &str, parameters: &[Value<'_>]) -> Result<i64, ViewError> {
         let mut found = 0;
         self.each(sql, parameters, |at| {
-            if let Value::Integer(number) = at(0) {
-                found = number;
-            }
+            found = match at(0) {
+                Value::Integer(number) => number,
+                Value::Null => 0,
+                Value::Text(text) => return Err(ViewError::Unavailable(format!("a count is `{text}`"))),
+            };
             Ok(())
         })?;
         Ok(found)

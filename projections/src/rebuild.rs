@@ -9,10 +9,11 @@ use std::{
 
 use event_schemas::Position;
 use event_store::Log;
+use uuid::Uuid;
 
 use crate::{
     Projection, ViewError, Views,
-    runner::{Feed, blocking},
+    runner::{Feed, LOOK, blocking},
     writer::Writer,
 };
 
@@ -68,13 +69,7 @@ pub async fn rebuild(
 ) -> Result<RebuildReport, ViewError> {
     let started = Instant::now();
     let head = log.head().await?.position;
-    let (log_id, opened, wanted) = (log.id(), views.clone(), projections.to_vec());
-    let mut writer = blocking(move || {
-        let mut writer = Writer::open(&opened, log_id, head, &wanted)?;
-        wanted.iter().try_for_each(|projection| writer.rebuild(projection.name))?;
-        Ok::<_, ViewError>(writer)
-    })
-    .await??;
+    let mut writer = open(log.id(), head, views, projections).await?;
     let mut feed = Feed { log, batch: BATCH, ahead: None };
     while let Some(after) = writer.cohorts(head).last().copied() {
         let batch = feed.next(after, head).await?;
@@ -86,7 +81,10 @@ pub async fn rebuild(
     }
     let (spent, rows) = blocking(move || {
         writer.publish_caught_up(head)?;
-        Ok::<_, ViewError>((writer.spent(), writer.count_rows()?))
+        writer.tend()?;
+        let counted = (writer.spent(), writer.count_rows()?);
+        writer.close();
+        Ok::<_, ViewError>(counted)
     })
     .await??;
     let rebuilt = |projection: &&'static Projection| RebuiltView {
@@ -97,6 +95,25 @@ pub async fn rebuild(
         spent: of(&spent, projection),
     };
     Ok(RebuildReport { position: head, views: projections.iter().map(rebuilt).collect(), elapsed: started.elapsed() })
+}
+
+/// Opens the views for the rebuild. A process that was killed a moment ago may still count as keeping them.
+async fn open(log_id: Uuid, head: Position, views: &Views, projections: &[&'static Projection]) -> Result<Writer, ViewError> {
+    let (begun, patience) = (Instant::now(), views.store().take_over_after().map(|lease| lease + LOOK));
+    loop {
+        let (views, wanted) = (views.clone(), projections.to_vec());
+        let opened = blocking(move || {
+            let mut writer = Writer::open(&views, log_id, head, &wanted)?;
+            wanted.iter().try_for_each(|projection| writer.rebuild(projection.name))?;
+            Ok(writer)
+        });
+        match opened.await? {
+            Err(ViewError::InUse(_)) if patience.is_some_and(|patience| begun.elapsed() < patience) => {
+                tokio::time::sleep(LOOK).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn of<T: Copy + Default>(found: &BTreeMap<&'static str, T>, projection: &Projection) -> T {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use event_schemas::Position;
 
-use crate::{ColumnType, UnexpectedValue, Value};
+use crate::{ColumnType, Meaning, UnexpectedValue, Value};
 
 /// A column of a read-model table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct ColumnInfo {
     pub name: &'static str,
     /// Its type.
     pub column_type: ColumnType,
+    /// What its values mean.
+    pub meaning: Meaning,
     /// Whether it may be null.
     pub nullable: bool,
     /// What it means.
@@ -109,18 +111,21 @@ macro_rules! row {
                     $($crate::ColumnInfo {
                         name: stringify!($key),
                         column_type: <$key_type as $crate::Column>::TYPE,
+                        meaning: <$key_type as $crate::Column>::MEANING,
                         nullable: false,
                         about: concat!($($key_about),+),
                     },)+
                     $($crate::ColumnInfo {
                         name: stringify!($column),
                         column_type: <$type as $crate::Column>::TYPE,
+                        meaning: <$type as $crate::Column>::MEANING,
                         nullable: <$type as $crate::Column>::NULLABLE,
                         about: concat!($($column_about),+),
                     },)*
                     $crate::ColumnInfo {
                         name: "position",
                         column_type: $crate::ColumnType::Integer,
+                        meaning: $crate::Meaning::Number,
                         nullable: false,
                         about: " The log position of the last event that changed the row.",
                     },

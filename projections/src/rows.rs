@@ -1,178 +1,13 @@
 //! The rows of one projection as its fold sees them: a write-back cache that loads on a miss and is flushed once a batch.
 
-use std::{
-    any::{Any, TypeId},
-    collections::{BTreeMap, btree_map::Entry},
-    fmt,
-};
+use std::{any::TypeId, fmt};
 
 use event_schemas::Position;
 
-use crate::{Row, Table, Value, ViewError};
-
-/// Where rows are loaded from and written to: one generation of tables, within the transaction of a batch.
-pub trait Session {
-    /// The values of one row, if there is one.
-    ///
-    /// # Errors
-    /// If the store fails.
-    fn load(&self, table: &'static Table, key: &[Value<'_>]) -> Result<Option<Vec<Value<'static>>>, ViewError>;
-
-    /// Inserts each row or replaces the one with its key.
-    ///
-    /// # Errors
-    /// If the store fails.
-    fn upsert(&self, table: &'static Table, rows: &mut dyn Iterator<Item = Vec<Value<'_>>>) -> Result<(), ViewError>;
-
-    /// Deletes the row of a key, if there is one.
-    ///
-    /// # Errors
-    /// If the store fails.
-    fn delete(&self, table: &'static Table, key: &[Value<'_>]) -> Result<(), ViewError>;
-}
-
-/// The session of rows that are nowhere but in memory.
-#[derive(Debug)]
-pub struct InMemory;
-
-impl Session for InMemory {
-    fn load(&self, _: &'static Table, _: &[Value<'_>]) -> Result<Option<Vec<Value<'static>>>, ViewError> {
-        Ok(None)
-    }
-    fn upsert(&self, _: &'static Table, _: &mut dyn Iterator<Item = Vec<Value<'_>>>) -> Result<(), ViewError> {
-        Ok(())
-    }
-    fn delete(&self, _: &'static Table, _: &[Value<'_>]) -> Result<(), ViewError> {
-        Ok(())
-    }
-}
-
-/// A row that was looked at: absent ones are remembered too.
-struct Slot<R> {
-    row: Option<R>,
-    dirty: bool,
-}
-
-struct CachedTable<R: Row> {
-    slots: BTreeMap<R::Key, Slot<R>>,
-    dirty: Vec<R::Key>,
-    elsewhere: Elsewhere<R::Key>,
-}
-
-/// Which rows the store may hold that are not here.
-enum Elsewhere<K> {
-    /// None: the table began empty under this cache.
-    None,
-    /// Only rows up to this key: the table began empty, and this is the highest key that was dropped. Keys mostly grow
-    /// with time, so most new rows need no look at the store.
-    UpTo(K),
-    /// Any.
-    Any,
-}
-
-impl<K: Ord> Elsewhere<K> {
-    fn may_hold(&self, key: &K) -> bool {
-        match self {
-            Self::None => false,
-            Self::UpTo(highest) => key <= highest,
-            Self::Any => true,
-        }
-    }
-
-    /// Rows up to this key were dropped from the cache, and are in the store.
-    fn dropped(&mut self, highest: K) {
-        match self {
-            Self::None => *self = Self::UpTo(highest),
-            Self::UpTo(before) if *before < highest => *before = highest,
-            Self::UpTo(_) | Self::Any => {}
-        }
-    }
-}
-
-trait Cached: Send {
-    fn flush(&mut self, session: &dyn Session) -> Result<(), ViewError>;
-    /// Drops rows that the store holds as well.
-    fn drop_written(&mut self);
-    /// Drops everything, written or not, and assumes nothing of the store.
-    fn forget(&mut self);
-    fn len(&self) -> usize;
-    fn as_any(&self) -> &dyn Any;
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-}
-
-impl<R: Row> Cached for CachedTable<R> {
-    fn flush(&mut self, session: &dyn Session) -> Result<(), ViewError> {
-        // In key order, neighbours in the table are written one after the other.
-        let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.sort_unstable();
-        for key in &dirty {
-            let Some(slot) = self.slots.get_mut(key) else { continue };
-            slot.dirty = false;
-            if slot.row.is_none() {
-                session.delete(R::TABLE, &R::key_values(key))?;
-            }
-        }
-        let rows = dirty.iter().filter_map(|key| self.slots.get(key)?.row.as_ref());
-        session.upsert(R::TABLE, &mut rows.map(R::values))
-    }
-    fn drop_written(&mut self) {
-        if let Some((highest, _)) = self.slots.pop_last() {
-            self.elsewhere.dropped(highest);
-        }
-        self.slots.clear();
-    }
-    fn forget(&mut self) {
-        self.slots.clear();
-        self.dirty.clear();
-        self.elsewhere = Elsewhere::Any;
-    }
-    fn len(&self) -> usize {
-        self.slots.len()
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-}
-
-impl<R: Row> CachedTable<R> {
-    fn slot(&mut self, session: &dyn Session, key: &R::Key) -> Result<&mut Slot<R>, ViewError> {
-        if !self.slots.contains_key(key) {
-            let may_exist = self.elsewhere.may_hold(key);
-            let loaded = if may_exist { session.load(R::TABLE, &R::key_values(key))? } else { None };
-            let row = loaded.map(|values| read_row::<R>(&values)).transpose()?;
-            self.slots.insert(key.clone(), Slot { row, dirty: false });
-        }
-        let gone = || ViewError::Unavailable(format!("a row just put into {} is gone", R::TABLE.name));
-        self.slots.get_mut(key).ok_or_else(gone)
-    }
-
-    /// The row of a key to be changed in place; one made by `new` if there is none and `new` makes one.
-    fn edit(
-        &mut self,
-        session: &dyn Session,
-        key: &R::Key,
-        new: impl FnOnce() -> Option<R>,
-    ) -> Result<Option<&mut R>, ViewError> {
-        let slot = self.slot(session, key)?;
-        if slot.row.is_none() {
-            slot.row = new();
-        }
-        if slot.row.is_none() || slot.dirty {
-            return Ok(self.slots.get_mut(key).and_then(|slot| slot.row.as_mut()));
-        }
-        slot.dirty = true;
-        self.dirty.push(key.clone());
-        Ok(self.slots.get_mut(key).and_then(|slot| slot.row.as_mut()))
-    }
-}
-
-pub(crate) fn read_row<R: Row>(values: &[Value<'static>]) -> Result<R, ViewError> {
-    let at = |column: usize| values.get(column).cloned().unwrap_or(Value::Null);
-    R::read(&at).map_err(|error| ViewError::Damaged { table: R::TABLE.name.to_owned(), reason: error.to_string() })
-}
+use crate::{
+    Row, Session, ViewError,
+    cache::{Cached, CachedTable, broken},
+};
 
 /// The cached rows of one generation of a projection, kept from batch to batch.
 #[derive(Default)]
@@ -212,6 +47,24 @@ impl RowCache {
         self.tables.iter_mut().try_for_each(|(_, table)| table.flush(session))
     }
 
+    /// Whether rows were missed since rows were last fetched.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.tables.iter().any(|(_, table)| table.has_missed())
+    }
+
+    /// Undoes what was changed since the last flush, if rows were missed, and fetches those; whether there were any.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn fetch_missed(&mut self, session: &dyn Session) -> Result<bool, ViewError> {
+        if !self.has_missed() {
+            return Ok(false);
+        }
+        self.tables.iter_mut().for_each(|(_, table)| table.roll_back());
+        self.tables.iter_mut().try_for_each(|(_, table)| table.fetch(session))?;
+        Ok(true)
+    }
+
     /// Drops all rows, written or not.
     pub fn forget(&mut self) {
         self.fresh = false;
@@ -227,7 +80,7 @@ impl RowCache {
     pub fn held<R: Row>(&self) -> Vec<R> {
         let table = self.tables.iter().find(|(id, _)| *id == TypeId::of::<R>());
         let table = table.and_then(|(_, table)| table.as_any().downcast_ref::<CachedTable<R>>());
-        table.map_or_else(Vec::new, |table| table.slots.values().filter_map(|slot| slot.row.clone()).collect())
+        table.map_or_else(Vec::new, |table| table.held().cloned().collect())
     }
 
     fn table<R: Row>(&mut self) -> Result<&mut CachedTable<R>, ViewError> {
@@ -235,8 +88,7 @@ impl RowCache {
         let index = match self.tables.iter().position(|(held, _)| *held == id) {
             Some(index) => index,
             None => {
-                let elsewhere = if self.fresh { Elsewhere::None } else { Elsewhere::Any };
-                let table = CachedTable::<R> { slots: BTreeMap::new(), dirty: Vec::new(), elsewhere };
+                let table = CachedTable::<R>::over(self.fresh);
                 self.tables.push((id, Box::new(table)));
                 self.tables.len() - 1
             }
@@ -270,7 +122,7 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// If the store fails.
     pub fn get<R: Row>(&mut self, key: &R::Key) -> Result<Option<&R>, ViewError> {
-        Ok(self.cache.table::<R>()?.slot(self.session, key)?.row.as_ref())
+        self.cache.table::<R>()?.get(self.session, key)
     }
 
     /// The row of a key, to be changed in place; it is stamped with the event's position.
@@ -291,7 +143,7 @@ impl<'a> Rows<'a> {
     /// If the store fails.
     pub fn edit_or<R: Row>(&mut self, key: &R::Key, new: impl FnOnce() -> R) -> Result<&mut R, ViewError> {
         let row = self.cache.table::<R>()?.edit(self.session, key, || Some(new()))?;
-        let row = row.ok_or_else(|| ViewError::Unavailable(format!("a row just put into {} is gone", R::TABLE.name)))?;
+        let row = row.ok_or_else(broken::<R>)?;
         row.stamp(self.position);
         Ok(row)
     }
@@ -303,7 +155,8 @@ impl<'a> Rows<'a> {
     pub fn put<R: Row>(&mut self, mut row: R) -> Result<(), ViewError> {
         row.stamp(self.position);
         let key = row.key();
-        self.set(key, Some(row))
+        self.cache.table::<R>()?.set(self.session, key, Some(row));
+        Ok(())
     }
 
     /// Deletes the row of a key, if there is one.
@@ -311,23 +164,7 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// Only if the cache itself is broken.
     pub fn delete<R: Row>(&mut self, key: &R::Key) -> Result<(), ViewError> {
-        self.set::<R>(key.clone(), None)
-    }
-
-    fn set<R: Row>(&mut self, key: R::Key, row: Option<R>) -> Result<(), ViewError> {
-        let CachedTable { slots, dirty, .. } = self.cache.table::<R>()?;
-        match slots.entry(key) {
-            Entry::Occupied(mut held) => {
-                if !held.get().dirty {
-                    dirty.push(held.key().clone());
-                }
-                held.insert(Slot { row, dirty: true });
-            }
-            Entry::Vacant(free) => {
-                dirty.push(free.key().clone());
-                free.insert(Slot { row, dirty: true });
-            }
-        }
+        self.cache.table::<R>()?.set(self.session, key.clone(), None);
         Ok(())
     }
 }
@@ -337,6 +174,7 @@ mod tests {
     use std::{cell::RefCell, collections::BTreeMap};
 
     use super::*;
+    use crate::{Table, Value};
 
     row! {
         /// A tally.
@@ -355,12 +193,13 @@ mod tests {
     struct Shelf {
         rows: RefCell<BTreeMap<String, Vec<Value<'static>>>>,
         loads: RefCell<u32>,
+        remote: bool,
     }
 
     impl Session for Shelf {
-        fn load(&self, _: &'static Table, key: &[Value<'_>]) -> Result<Option<Vec<Value<'static>>>, ViewError> {
+        fn load(&self, _: &'static Table, keys: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Value<'static>>>, ViewError> {
             *self.loads.borrow_mut() += 1;
-            Ok(self.rows.borrow().get(&format!("{key:?}")).cloned())
+            Ok(keys.iter().filter_map(|key| self.rows.borrow().get(&format!("{key:?}")).cloned()).collect())
         }
         fn upsert(&self, _: &'static Table, rows: &mut dyn Iterator<Item = Vec<Value<'_>>>) -> Result<(), ViewError> {
             for row in rows {
@@ -369,9 +208,12 @@ mod tests {
             }
             Ok(())
         }
-        fn delete(&self, _: &'static Table, key: &[Value<'_>]) -> Result<(), ViewError> {
-            self.rows.borrow_mut().remove(&format!("{key:?}"));
+        fn delete(&self, _: &'static Table, keys: &[Vec<Value<'_>>]) -> Result<(), ViewError> {
+            keys.iter().for_each(|key| drop(self.rows.borrow_mut().remove(&format!("{key:?}"))));
             Ok(())
+        }
+        fn is_remote(&self) -> bool {
+            self.remote
         }
     }
 
@@ -426,5 +268,34 @@ mod tests {
         count(&mut cache, &shelf, 1);
         cache.flush(&shelf).unwrap();
         assert_eq!(shelf.rows.borrow().len(), 1);
+    }
+
+    #[test]
+    fn rows_missed_in_a_remote_store_are_fetched_together_and_the_batch_begins_again() {
+        let (mut cache, mut shelf) = (RowCache::over_empty_tables(), Shelf::default());
+        for number in [1, 2, 3] {
+            count(&mut cache, &shelf, number);
+        }
+        cache.flush(&shelf).unwrap();
+        cache.forget();
+        shelf.remote = true;
+        let mut rounds = 0;
+        loop {
+            for number in [1, 2, 7, 1] {
+                let mut rows = Rows::new(&mut cache, &shelf, 2);
+                rows.put(Tally { number: 9, times: 5, position: 0 }).unwrap();
+                let edited = rows.edit_or(&(number,), || Tally { number, times: 0, position: 0 });
+                edited.map(|tally| tally.times += 1).unwrap_or_default();
+            }
+            rounds += 1;
+            if !cache.fetch_missed(&shelf).unwrap() {
+                break;
+            }
+        }
+        assert_eq!((rounds, *shelf.loads.borrow()), (2, 1));
+        cache.flush(&shelf).unwrap();
+        let held: Vec<_> = cache.held::<Tally>().iter().map(|tally| (tally.number, tally.times)).collect();
+        assert_eq!(held, [(1, 3), (2, 2), (7, 1), (9, 5)]);
+        assert_eq!(shelf.rows.borrow().len(), 5);
     }
 }

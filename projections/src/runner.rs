@@ -8,13 +8,20 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
+use uuid::Uuid;
 
-use crate::{Freshness, Projection, ViewError, Views, batch::Batch, writer::Writer};
+use crate::{
+    Freshness, Projection, ProjectionStatus, ViewError, Views,
+    batch::Batch,
+    writer::{self, Writer},
+};
 
 /// At most so many events are folded in one transaction.
 const BATCH: usize = 4_096;
 /// How often the log is asked for its head when nothing wakes the runner.
 const POLL: Duration = Duration::from_secs(1);
+/// How often a process that does not keep the views looks how they stand, and whether it should.
+pub(crate) const LOOK: Duration = Duration::from_millis(500);
 /// The longest pause after a failure of the log or of the view store.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -29,7 +36,8 @@ pub struct Runner {
 type Rebuild = (String, oneshot::Sender<Result<(), ViewError>>);
 
 impl Runner {
-    /// Opens the views for these projections ([`crate::ALL`] for the shop's) and follows the log.
+    /// Opens the views for these projections ([`crate::ALL`] for the shop's) and follows the log. If another process keeps
+    /// them and the store may be shared, this one watches how they stand, and takes over when the other has gone.
     ///
     /// # Errors
     /// If the store cannot be opened, belongs to another log, or has seen more than the log holds.
@@ -47,13 +55,12 @@ impl Runner {
         projections: &[&'static Projection],
         batch: usize,
     ) -> Result<Self, ViewError> {
-        let head = log.head().await?.position;
         let projections = projections.to_vec();
         let feed = Feed { log, batch: batch.max(1), ahead: None };
         let (stop, stopped) = watch::channel(false);
         let (rebuilds, asked) = mpsc::channel(16);
         let mut following = Following { feed, views, projections, writer: None, stopped, asked };
-        following.open(head).await?;
+        following.open().await?;
         Ok(Self { stop, rebuilds, task: tokio::spawn(following.run()) })
     }
 
@@ -122,7 +129,8 @@ struct Following {
 
 impl Following {
     async fn run(mut self) {
-        let mut moved = self.feed.log.watch();
+        let (mut log_moved, views_moved) = (self.feed.log.watch(), self.views.store().moved());
+        let mut views_moved = views_moved.unwrap_or_else(|| watch::channel(0).1);
         let mut pause = Duration::from_millis(100);
         while !self.is_stopped() {
             let wait = match self.turn().await {
@@ -130,22 +138,30 @@ impl Following {
                     pause = Duration::from_millis(100);
                     continue;
                 }
-                Ok(false) => POLL,
+                Ok(false) if self.writer.is_some() => POLL,
+                Ok(false) => LOOK,
                 Err(error) => {
                     tracing::error!(%error, "the views cannot follow the log; trying again");
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     pause
                 }
             };
+            let watches = self.writer.is_none();
             tokio::select! {
                 _ = self.stopped.changed() => {}
                 Some(rebuild) = self.asked.recv() => self.rebuild(rebuild).await,
-                woken = moved.changed() => {
+                woken = log_moved.changed() => {
                     // A log that is gone wakes no one any more; then only the poll is left.
                     if woken.is_err() { tokio::time::sleep(wait).await; }
                 }
+                Ok(()) = views_moved.changed(), if watches => {}
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = blocking(move || writer.close()).await
+        {
+            tracing::debug!(%error, "the views were not let go of");
         }
     }
 
@@ -153,33 +169,58 @@ impl Following {
         *self.stopped.borrow() || self.stopped.has_changed().is_err()
     }
 
-    /// Opens the writer, which takes up what the stored checkpoints say, and tells how the views stand.
-    async fn open(&mut self, head: Position) -> Result<(), ViewError> {
-        let (log_id, projections, views) = (self.feed.log.id(), self.projections.clone(), self.views.clone());
-        let writer = blocking(move || Writer::open(&views, log_id, head, &projections)).await??;
-        self.views.freshness().send_replace(Freshness { head, projections: writer.status(head) });
-        self.writer = Some(writer);
-        Ok(())
+    /// Opens the writer, which takes up what the stored checkpoints say, unless another process has it; and tells how
+    /// the views stand.
+    async fn open(&mut self) -> Result<(), ViewError> {
+        let mut head = self.feed.log.head().await?.position;
+        loop {
+            let (log_id, projections, views) = (self.feed.log.id(), self.projections.clone(), self.views.clone());
+            let opened = blocking(move || Writer::open(&views, log_id, head, &projections)).await?;
+            let projections = match opened {
+                Ok(writer) => {
+                    let projections = writer.status(head);
+                    self.writer = Some(writer);
+                    projections
+                }
+                Err(ViewError::InUse(_)) if self.views.store().take_over_after().is_some() => {
+                    let (views, log_id) = (self.views.clone(), self.feed.log.id());
+                    look(&views, log_id, self.projections.clone(), head).await?
+                }
+                Err(ViewError::AheadOfLog { position, .. }) if self.feed.log.head().await?.position >= position => {
+                    // Another process moved the views on between our look at the log and ours at them.
+                    head = self.feed.log.head().await?.position;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.views.freshness().send_replace(Freshness { head, projections });
+            return Ok(());
+        }
     }
 
     async fn with_writer<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Writer) -> Result<T, ViewError> + Send + 'static,
     ) -> Result<T, ViewError> {
-        let lost = || ViewError::Unavailable("the writer of the views is gone after a failure".to_owned());
-        let mut writer = self.writer.take().ok_or_else(lost)?;
-        let (writer, result) = blocking(move || {
+        let elsewhere = || ViewError::InUse(self.views.store().name().to_owned());
+        let mut writer = self.writer.take().ok_or_else(elsewhere)?;
+        let worked = blocking(move || {
             let result = work(&mut writer);
             (writer, result)
-        })
-        .await
-        .inspect_err(|error| {
-            // Until it is open again nothing moves on, and whoever asks how the views stand must see that.
-            let reason = format!("the writer of the views is gone: {error}");
-            self.views.freshness().send_modify(|freshness| freshness.halt(&reason, chrono::Utc::now()));
-        })?;
-        self.writer = Some(writer);
+        });
+        let (writer, result) = worked.await.inspect_err(|error| self.lose(error))?;
+        if writer.is_lost() {
+            self.lose(result.as_ref().err().unwrap_or(&elsewhere()));
+        } else {
+            self.writer = Some(writer);
+        }
         result
+    }
+
+    /// Until a writer is open again nothing moves on, and whoever asks how the views stand must see that.
+    fn lose(&self, error: &ViewError) {
+        let reason = format!("the writer of the views is gone: {error}");
+        self.views.freshness().send_modify(|freshness| freshness.halt(&reason, chrono::Utc::now()));
     }
 
     /// Brings everyone who is behind one batch further; false when no one was.
@@ -187,10 +228,13 @@ impl Following {
         while let Ok(rebuild) = self.asked.try_recv() {
             self.rebuild(rebuild).await;
         }
-        let head = self.feed.log.head().await?.position;
         if self.writer.is_none() {
-            self.open(head).await?;
+            self.open().await?;
         }
+        if self.writer.is_none() {
+            return Ok(false);
+        }
+        let head = self.feed.log.head().await?.position;
         let cohorts = self.with_writer(move |writer| Ok(writer.cohorts(head))).await?;
         for after in &cohorts {
             let batch = self.feed.next(*after, head).await?;
@@ -206,6 +250,9 @@ impl Following {
                 return Ok(true);
             }
         }
+        if cohorts.is_empty() {
+            self.with_writer(Writer::tend).await?;
+        }
         Ok(!cohorts.is_empty())
     }
 
@@ -215,6 +262,18 @@ impl Following {
             tracing::debug!("whoever asked for the rebuild did not wait for the answer");
         }
     }
+}
+
+/// How the views stand that another process keeps.
+async fn look(
+    views: &Views,
+    log_id: Uuid,
+    projections: Vec<&'static Projection>,
+    head: Position,
+) -> Result<Vec<ProjectionStatus>, ViewError> {
+    let stored = views.read(|reader| reader.checkpoints()).await?;
+    stored.iter().try_for_each(|checkpoint| checkpoint.check_log(log_id))?;
+    Ok(writer::statuses(&projections, &stored, head))
 }
 
 #[cfg(test)]
@@ -233,7 +292,7 @@ mod tests {
         let ((_stop, stopped), (_rebuilds, asked)) = (watch::channel(false), mpsc::channel(1));
         let projections = vec![&CATEGORIES];
         let mut following = Following { feed, views: views.clone(), projections, writer: None, stopped, asked };
-        following.open(0).await.unwrap();
+        following.open().await.unwrap();
         let states = || views.status().into_iter().map(|status| (status.state, status.reason)).collect::<Vec<_>>();
         assert_eq!(states(), [(ProjectionState::Live, None)]);
 

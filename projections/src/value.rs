@@ -20,6 +20,15 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// The type of column that it belongs in; nothing belongs in either.
+    pub fn column_type(&self) -> Option<ColumnType> {
+        match self {
+            Self::Null => None,
+            Self::Integer(_) => Some(ColumnType::Integer),
+            Self::Text(_) => Some(ColumnType::Text),
+        }
+    }
+
     /// The same value, owning its text.
     pub fn into_owned(self) -> Value<'static> {
         match self {
@@ -55,10 +64,34 @@ pub enum ColumnType {
     Text,
 }
 
+/// What a column's values mean to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// A whole number.
+    Number,
+    /// Text.
+    Text,
+    /// Yes or no.
+    YesNo,
+    /// A moment.
+    Moment,
+    /// A day.
+    Day,
+    /// A list or an object, as JSON.
+    Json,
+    /// About a person: kept from those who need not know.
+    Personal,
+}
+
 /// A Rust type that a column can hold.
 pub trait Column: Sized {
     /// The column's type.
     const TYPE: ColumnType;
+    /// What its values mean.
+    const MEANING: Meaning = match Self::TYPE {
+        ColumnType::Integer => Meaning::Number,
+        ColumnType::Text => Meaning::Text,
+    };
     /// Whether the column may be null.
     const NULLABLE: bool = false;
 
@@ -74,6 +107,7 @@ pub trait Column: Sized {
 
 impl<T: Column> Column for Option<T> {
     const TYPE: ColumnType = T::TYPE;
+    const MEANING: Meaning = T::MEANING;
     const NULLABLE: bool = true;
     fn value(&self) -> Value<'_> {
         self.as_ref().map_or(Value::Null, T::value)
@@ -98,6 +132,7 @@ impl Column for String {
 
 impl Column for bool {
     const TYPE: ColumnType = ColumnType::Integer;
+    const MEANING: Meaning = Meaning::YesNo;
     fn value(&self) -> Value<'_> {
         Value::Integer(i64::from(*self))
     }
@@ -158,6 +193,7 @@ id_columns!(
 
 impl Column for Timestamp {
     const TYPE: ColumnType = ColumnType::Text;
+    const MEANING: Meaning = Meaning::Moment;
     fn value(&self) -> Value<'_> {
         Value::Text(event_schemas::rfc3339(*self).into())
     }
@@ -173,6 +209,7 @@ impl Column for Timestamp {
 
 impl Column for Personal<String> {
     const TYPE: ColumnType = ColumnType::Text;
+    const MEANING: Meaning = Meaning::Personal;
     fn value(&self) -> Value<'_> {
         self.0.value()
     }
@@ -181,11 +218,13 @@ impl Column for Personal<String> {
     }
 }
 
-/// Makes types columns of JSON text.
+/// Makes types columns of JSON text: `json_columns!(Vec<u64>)`, or `json_columns!(Personal: Personal<Address>)`.
 macro_rules! json_columns {
-    ($($type:ty),+ $(,)?) => {$(
+    ($($type:ty),+ $(,)?) => { json_columns!(Json: $($type),+); };
+    ($meaning:ident: $($type:ty),+ $(,)?) => {$(
         impl $crate::Column for $type {
             const TYPE: $crate::ColumnType = $crate::ColumnType::Text;
+            const MEANING: $crate::Meaning = $crate::Meaning::$meaning;
             fn value(&self) -> $crate::Value<'_> {
                 // Plain data with text keys always has a JSON form; null would be refused by the column.
                 serde_json::to_string(self).map_or($crate::Value::Null, |text| $crate::Value::Text(text.into()))
@@ -201,8 +240,8 @@ macro_rules! json_columns {
         }
     )+};
 }
+json_columns!(Personal: Personal<Address>);
 json_columns!(
-    Personal<Address>,
     BTreeMap<String, String>,
     BTreeMap<String, AttributeValue>,
     Vec<CategoryId>,

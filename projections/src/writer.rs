@@ -2,27 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use event_schemas::{Position, Timestamp};
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::{
-    FoldError, Projection, ProjectionState, ProjectionStatus, RowCache, Rows, ViewError, Views,
+    FoldError, Projection, ProjectionState, ProjectionStatus, RowCache, Rows, Session, Value, ViewError, Views,
     batch::{Batch, Decoded},
     checkpoint::{self, Checkpoint},
-    sqlite::{self, SqliteSession, Statements},
+    store::{Connection, Dialect, Statements},
 };
 
 /// A table whose cache holds more rows than this is forgotten after its batch, which bounds the runner's memory.
 const MOST_CACHED_ROWS: usize = 5_000;
 /// A new view that is further behind than this is built aside, without indexes, and published when it is whole.
 const BUILD_ASIDE: u64 = 20_000;
+
+/// How often what may wait is done.
+const TEND: Duration = Duration::from_secs(2);
 
 /// So many projections are folded at a time, when a batch is large enough to be worth it.
 const FOLDING_THREADS: usize = 2;
@@ -50,42 +51,45 @@ struct Step {
 }
 
 pub(crate) struct Writer {
-    connection: Connection,
+    connection: Box<dyn Connection>,
     /// What folds load rows through, one for each thread that folds.
-    readers: Vec<Connection>,
+    loaders: Vec<Box<dyn Connection>>,
     followers: Vec<Follower>,
     log_id: Uuid,
-    /// Held as long as this writer lives: two writers would undo each other's work.
-    _lock: File,
+    tended: Option<Instant>,
 }
 
 impl Writer {
     /// Opens the views for the projections of this code, checks every checkpoint against the log, and makes what is
     /// missing: empty tables for a new projection, a new generation for one whose version has changed.
     pub fn open(views: &Views, log_id: Uuid, head: Position, projections: &[&'static Projection]) -> Result<Self, ViewError> {
-        let lock = sqlite::lock(views.path())?;
-        let connection = sqlite::open_writer(views.path())?;
-        let stored = checkpoint::load(&connection)?;
-        for checkpoint in &stored {
-            checkpoint.check(log_id, head)?;
+        let connection = views.store().writer()?;
+        let mut writer = Self { connection, loaders: Vec::new(), followers: Vec::new(), log_id, tended: None };
+        match writer.take_up(views, head, projections).and_then(|()| writer.tend()) {
+            Ok(()) => Ok(writer),
+            Err(error) => {
+                writer.close();
+                Err(error)
+            }
         }
-        let readers = (0..FOLDING_THREADS).map(|_| sqlite::open_reader(views.path())).collect::<Result<_, _>>()?;
-        let mut writer = Self { connection, readers, followers: Vec::new(), log_id, _lock: lock };
+    }
+
+    fn take_up(&mut self, views: &Views, head: Position, projections: &[&'static Projection]) -> Result<(), ViewError> {
+        let stored = checkpoint::load(&*self.connection)?;
+        stored.iter().try_for_each(|checkpoint| checkpoint.check(self.log_id, head))?;
+        self.loaders = (0..FOLDING_THREADS).map(|_| views.store().loader()).collect::<Result<_, _>>()?;
         for projection in projections {
             let own = stored.iter().filter(|checkpoint| checkpoint.projection == projection.name).cloned();
-            writer.transaction(|writer| writer.adopt(projection, own.collect(), head))?;
+            self.transaction(|writer| writer.adopt(projection, own.collect(), head))?;
         }
-        Ok(writer)
+        Ok(())
     }
 
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, ViewError>) -> Result<T, ViewError> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = work(self).and_then(|done| Ok(self.connection.execute_batch("COMMIT").map(|()| done)?));
+        self.connection.begin()?;
+        let result = work(self).and_then(|done| self.connection.commit().map(|()| done));
         if result.is_err() {
-            // SQLite may have rolled back on its own (a full disk); then there is nothing left to roll back.
-            if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-                tracing::debug!(%error, "nothing to roll back");
-            }
+            self.connection.roll_back();
             self.forget();
         }
         result
@@ -93,18 +97,18 @@ impl Writer {
 
     /// Takes up the stored generations of a projection, and makes the ones it lacks.
     fn adopt(&mut self, projection: &'static Projection, stored: Vec<Checkpoint>, head: Position) -> Result<(), ViewError> {
-        let mut next = stored.iter().map(|checkpoint| checkpoint.generation).max().unwrap_or(0) + 1;
+        let mut next = self.connection.highest_generation(projection.name)? + 1;
         let (mut serving, mut building) = (None, None);
         for mut checkpoint in stored {
             let current = checkpoint.is_of(projection);
             if !checkpoint.serving && !current {
-                checkpoint.drop(&self.connection)?;
+                checkpoint.discard(&*self.connection)?;
                 continue;
             }
             // Whatever halted it is tried again.
             checkpoint.halted = None;
             let slot = if checkpoint.serving { &mut serving } else { &mut building };
-            *slot = Some(Follower::new(projection, checkpoint, current));
+            *slot = Some(Follower::new(projection, checkpoint, current, self.connection.dialect()));
         }
         let mut serving = match serving {
             Some(serving) => serving,
@@ -126,14 +130,15 @@ impl Writer {
 
     /// Makes a generation with empty tables. One that serves at once is published with its indexes.
     fn create(&self, projection: &'static Projection, generation: u32, serving: bool) -> Result<Follower, ViewError> {
-        sqlite::create_tables(&self.connection, projection.tables, generation)?;
+        self.connection.create_tables(projection, generation)?;
         if serving {
-            sqlite::create_indexes(&self.connection, projection.tables, generation)?;
-            sqlite::publish(&self.connection, projection.tables, generation)?;
+            self.connection.create_indexes(projection, generation)?;
+            self.connection.publish(projection, generation)?;
         }
         let checkpoint = Checkpoint::new(projection, generation, serving, self.log_id);
-        checkpoint.save(&self.connection)?;
-        Ok(Follower { cache: RowCache::over_empty_tables(), ..Follower::new(projection, checkpoint, true) })
+        checkpoint::save(std::slice::from_ref(&checkpoint), &*self.connection)?;
+        let follower = Follower::new(projection, checkpoint, true, self.connection.dialect());
+        Ok(Follower { cache: RowCache::over_empty_tables(), ..follower })
     }
 
     /// Begins a new generation of a projection beside the one that serves. One that is being built already goes on.
@@ -143,7 +148,7 @@ impl Writer {
         if own().any(|follower| !follower.checkpoint.serving) {
             return Ok(());
         }
-        let generation = own().map(|follower| follower.checkpoint.generation).max().unwrap_or(0) + 1;
+        let generation = self.connection.highest_generation(name)? + 1;
         let follower = self.transaction(|writer| writer.create(projection, generation, false))?;
         // An empty generation that serves for want of a better one need not be filled as well.
         let empty = |follower: &&mut Follower| follower.projection.name == name && follower.checkpoint.position == 0;
@@ -161,11 +166,15 @@ impl Writer {
     /// How many rows each projection serves, over all its tables.
     pub fn count_rows(&self) -> Result<BTreeMap<&'static str, u64>, ViewError> {
         let mut found = BTreeMap::new();
-        for projection in self.followers.iter().map(|follower| follower.projection) {
-            for table in projection.tables {
-                let count = format!("SELECT count(*) FROM {}", table.name);
-                let rows: i64 = self.connection.query_row(&count, [], |row| row.get(0))?;
-                *found.entry(projection.name).or_default() += u64::try_from(rows).unwrap_or(0);
+        for follower in self.followers.iter().filter(|follower| follower.checkpoint.serving) {
+            let Checkpoint { projection, generation, .. } = &follower.checkpoint;
+            for table in follower.projection.tables {
+                let name = self.connection.dialect().physical(projection, table.name, *generation);
+                self.connection.each(&format!("SELECT count(*) FROM {name}"), &[], &mut |at| {
+                    let Value::Integer(rows) = at(0) else { return Ok(()) };
+                    *found.entry(follower.projection.name).or_default() += u64::try_from(rows).unwrap_or(0);
+                    Ok(())
+                })?;
             }
         }
         Ok(found)
@@ -186,7 +195,8 @@ impl Writer {
         let steps = self.fold(batch).inspect_err(|_| self.forget())?;
         self.transaction(|writer| {
             let Self { connection, followers, .. } = writer;
-            steps.iter().try_for_each(|step| followers[step.follower].write(connection, step))
+            let moved = steps.iter().map(|step| followers[step.follower].write(&**connection, step));
+            checkpoint::save(&moved.collect::<Result<Vec<_>, _>>()?, &**connection)
         })?;
         for Step { follower, position, seen_at, halted } in steps {
             let follower = &mut self.followers[follower];
@@ -205,16 +215,16 @@ impl Writer {
         let cohort =
             Mutex::new(cohort.filter(|(_, follower)| follower.is_going() && follower.checkpoint.position == batch.after));
         let next = || cohort.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = |reader: &mut Connection| -> Result<Vec<Step>, ViewError> {
-            std::iter::from_fn(next).map(|(index, follower)| follower.fold_batch(reader, index, batch)).collect()
+        let work = |loader: &mut Box<dyn Connection>| -> Result<Vec<Step>, ViewError> {
+            std::iter::from_fn(next).map(|(index, follower)| follower.fold_batch(&**loader, index, batch)).collect()
         };
-        let Some((first, others)) = self.readers.split_first_mut() else { return Ok(Vec::new()) };
+        let Some((first, others)) = self.loaders.split_first_mut() else { return Ok(Vec::new()) };
         if batch.events.len() < WORTH_A_THREAD {
             return work(first);
         }
         std::thread::scope(|scope| {
             let work = &work;
-            let running: Vec<_> = others.iter_mut().map(|reader| scope.spawn(move || work(reader))).collect();
+            let running: Vec<_> = others.iter_mut().map(|loader| scope.spawn(move || work(loader))).collect();
             let mut steps = work(first)?;
             for thread in running {
                 let panicked = |_| ViewError::Unavailable("a thread that folds panicked".to_owned());
@@ -236,17 +246,18 @@ impl Writer {
         let spent = self.transaction(|writer| {
             let mut spent = Vec::new();
             for new in writer.followers.iter().filter(|follower| ready(follower)) {
-                let (started, tables) = (Instant::now(), new.projection.tables);
-                sqlite::create_indexes(&writer.connection, tables, new.checkpoint.generation)?;
+                let (started, connection) = (Instant::now(), &*writer.connection);
+                connection.create_indexes(new.projection, new.checkpoint.generation)?;
                 if let Some(old) = writer.followers.iter().find(|follower| follower.is_replaced_by(new)) {
-                    old.checkpoint.drop(&writer.connection)?;
+                    old.checkpoint.discard(connection)?;
                 }
-                sqlite::publish(&writer.connection, tables, new.checkpoint.generation)?;
-                Checkpoint { serving: true, ..new.checkpoint.clone() }.save(&writer.connection)?;
+                connection.publish(new.projection, new.checkpoint.generation)?;
+                checkpoint::save(&[Checkpoint { serving: true, ..new.checkpoint.clone() }], connection)?;
                 spent.push((new.projection.name, started.elapsed()));
             }
             Ok(spent)
         })?;
+        self.tended = None;
         for (name, spent) in spent {
             self.followers.retain(|follower| follower.projection.name != name || !follower.checkpoint.serving);
             for follower in self.followers.iter_mut().filter(|follower| follower.projection.name == name) {
@@ -259,39 +270,70 @@ impl Writer {
 
     /// How each projection stands, given where the log ends.
     pub fn status(&self, head: Position) -> Vec<ProjectionStatus> {
-        let serving = self.followers.iter().filter(|follower| follower.checkpoint.serving);
-        serving.map(|follower| self.status_of(follower, head)).collect()
+        let mut projections: Vec<_> = self.followers.iter().map(|follower| follower.projection).collect();
+        projections.dedup_by_key(|projection| projection.name);
+        let checkpoints: Vec<_> = self.followers.iter().map(|follower| follower.checkpoint.clone()).collect();
+        statuses(&projections, &checkpoints, head)
     }
 
-    fn status_of(&self, serving: &Follower, head: Position) -> ProjectionStatus {
-        let name = serving.projection.name;
-        let building = self.followers.iter().find(|f| f.projection.name == name && !f.checkpoint.serving);
-        let checkpoint = &serving.checkpoint;
-        let halted = checkpoint.halted.as_ref().or_else(|| building.and_then(|new| new.checkpoint.halted.as_ref()));
-        let state = match (halted, building) {
-            (Some(_), _) => ProjectionState::Halted,
-            (None, Some(_)) => ProjectionState::Rebuilding,
-            (None, None) if checkpoint.position < head => ProjectionState::CatchingUp,
-            (None, None) => ProjectionState::Live,
-        };
-        let stale_since = halted.map(|halt| halt.since).or(checkpoint.seen_at);
-        ProjectionStatus {
-            name,
-            version: checkpoint.version,
-            generation: checkpoint.generation,
-            position: checkpoint.position,
-            lag: head.saturating_sub(checkpoint.position),
-            state,
-            rebuilt_to: building.map(|new| new.checkpoint.position),
-            reason: halted.map(|halt| halt.reason.clone()),
-            stale_since: stale_since.filter(|_| state != ProjectionState::Live),
+    /// Does what may wait, now and then.
+    pub fn tend(&mut self) -> Result<(), ViewError> {
+        if self.tended.is_some_and(|tended| tended.elapsed() < TEND) {
+            return Ok(());
         }
+        let is_current = |follower: &&Follower| follower.checkpoint.serving && follower.checkpoint.is_of(follower.projection);
+        let current = self.followers.iter().filter(is_current);
+        let serving: Vec<_> = current.map(|follower| (follower.projection, follower.checkpoint.generation)).collect();
+        self.connection.tend(&serving)?;
+        self.tended = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Whether it can go on no more, because the store is gone or another process writes. What loads rows may notice first.
+    pub fn is_lost(&self) -> bool {
+        self.connection.is_lost() || self.loaders.iter().any(|loader| loader.is_lost())
+    }
+
+    /// Lets go of the right to write.
+    pub fn close(self) {
+        self.connection.close();
+    }
+}
+
+/// How each projection stands by its checkpoints, given where the log ends.
+pub(crate) fn statuses(projections: &[&'static Projection], checkpoints: &[Checkpoint], head: Position) -> Vec<ProjectionStatus> {
+    let status = |projection: &&'static Projection| {
+        let own = |serving| checkpoints.iter().find(|c| c.projection == projection.name && c.serving == serving);
+        own(true).map(|checkpoint| status_of(projection.name, checkpoint, own(false), head))
+    };
+    projections.iter().filter_map(status).collect()
+}
+
+fn status_of(name: &'static str, checkpoint: &Checkpoint, building: Option<&Checkpoint>, head: Position) -> ProjectionStatus {
+    let halted = checkpoint.halted.as_ref().or_else(|| building.and_then(|new| new.halted.as_ref()));
+    let state = match (halted, building) {
+        (Some(_), _) => ProjectionState::Halted,
+        (None, Some(_)) => ProjectionState::Rebuilding,
+        (None, None) if checkpoint.position < head => ProjectionState::CatchingUp,
+        (None, None) => ProjectionState::Live,
+    };
+    let stale_since = halted.map(|halt| halt.since).or(checkpoint.seen_at);
+    ProjectionStatus {
+        name,
+        version: checkpoint.version,
+        generation: checkpoint.generation,
+        position: checkpoint.position,
+        lag: head.saturating_sub(checkpoint.position),
+        state,
+        rebuilt_to: building.map(|new| new.position),
+        reason: halted.map(|halt| halt.reason.clone()),
+        stale_since: stale_since.filter(|_| state != ProjectionState::Live),
     }
 }
 
 impl Follower {
-    fn new(projection: &'static Projection, checkpoint: Checkpoint, followed: bool) -> Self {
-        let statements = projection.tables.iter().map(|table| Statements::new(table, checkpoint.generation)).collect();
+    fn new(projection: &'static Projection, checkpoint: Checkpoint, followed: bool, dialect: Dialect) -> Self {
+        let statements = dialect.statements(projection, checkpoint.generation);
         Self { projection, checkpoint, followed, cache: RowCache::default(), statements, spent: Duration::ZERO }
     }
 
@@ -304,7 +346,7 @@ impl Follower {
     }
 
     /// Folds a batch in memory, up to the first event that cannot be folded; that one halts it.
-    fn fold_batch(&mut self, connection: &Connection, index: usize, batch: &Batch) -> Result<Step, ViewError> {
+    fn fold_batch(&mut self, connection: &dyn Connection, index: usize, batch: &Batch) -> Result<Step, ViewError> {
         let started = Instant::now();
         let mut events = batch.events.as_slice();
         let mut halted = batch.unreadable.as_ref().map(|(position, reason)| halt(*position, reason));
@@ -324,36 +366,51 @@ impl Follower {
         Ok(Step { follower: index, position, seen_at, halted })
     }
 
-    /// Writes the rows that a batch changed, and the checkpoint.
-    fn write(&mut self, connection: &Connection, step: &Step) -> Result<(), ViewError> {
+    /// Writes the rows that a batch changed, and gives the checkpoint to write with them.
+    fn write(&mut self, connection: &dyn Connection, step: &Step) -> Result<Checkpoint, ViewError> {
         let started = Instant::now();
-        self.cache.flush(&SqliteSession { connection, statements: &self.statements })?;
+        self.cache.flush(&*connection.session(&self.statements))?;
         let mut checkpoint = self.checkpoint.clone();
         checkpoint.advance(step.position, step.seen_at, step.halted.clone());
-        checkpoint.save(connection)?;
         self.spent += started.elapsed();
-        Ok(())
+        Ok(checkpoint)
     }
 
     /// Folds events; gives the number of the first that cannot be folded, and why.
-    fn fold(&mut self, connection: &Connection, events: &[Decoded]) -> Result<Result<(), (usize, String)>, ViewError> {
-        let session = SqliteSession { connection, statements: &self.statements };
-        for (number, event) in events.iter().enumerate() {
-            for fact in event.facts() {
-                let mut rows = Rows::new(&mut self.cache, &session, event.position);
-                let fold = self.projection.fold;
-                // A fold that panics is a bug like any other: it halts its projection and no other.
-                let folded = catch_unwind(AssertUnwindSafe(|| fold(&mut rows, &fact)))
-                    .unwrap_or_else(|_| Err(FoldError::Contradiction("the fold panicked".to_owned())));
-                match folded {
-                    Ok(()) => {}
-                    Err(FoldError::Store(error)) if !matches!(error, ViewError::Damaged { .. }) => return Err(error),
-                    Err(error) => return Ok(Err((number, error.to_string()))),
-                }
+    fn fold(&mut self, connection: &dyn Connection, events: &[Decoded]) -> Result<Result<(), (usize, String)>, ViewError> {
+        let session = connection.session(&self.statements);
+        loop {
+            let folded = fold_once(self.projection, &mut self.cache, &*session, events)?;
+            if !self.cache.fetch_missed(&*session)? {
+                return Ok(folded);
             }
         }
-        Ok(Ok(()))
     }
+}
+
+/// Folds events up to the first that cannot be folded; those whose rows have to be fetched first do not count.
+fn fold_once(
+    projection: &Projection,
+    cache: &mut RowCache,
+    session: &dyn Session,
+    events: &[Decoded],
+) -> Result<Result<(), (usize, String)>, ViewError> {
+    for (number, event) in events.iter().enumerate() {
+        for fact in event.facts() {
+            let mut rows = Rows::new(cache, session, event.position);
+            // A fold that panics is a bug like any other: it halts its projection and no other.
+            let folded = catch_unwind(AssertUnwindSafe(|| (projection.fold)(&mut rows, &fact)))
+                .unwrap_or_else(|_| Err(FoldError::Contradiction("the fold panicked".to_owned())));
+            match folded {
+                Ok(()) => {}
+                // Until all rows are here, no failure is the event's fault for certain.
+                Err(_) if cache.has_missed() => break,
+                Err(FoldError::Store(error)) if !matches!(error, ViewError::Damaged { .. }) => return Err(error),
+                Err(error) => return Ok(Err((number, error.to_string()))),
+            }
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn halt(position: Position, reason: &str) -> String {

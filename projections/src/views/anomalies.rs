@@ -1,8 +1,9 @@
 //! On which days was the number of orders or the revenue out of the ordinary, how much, and which orders are behind it?
 //!
-//! A day is judged when the first order or cart of a later day arrives, and again whenever an order of it arrives late, so
-//! the rows follow from the sequence of events alone. What is ordinary is said by up to twelve earlier weeks, weekday by
-//! weekday (`statistics.rs`); there is no verdict before four.
+//! A day is judged when the first order or cart of a later day arrives. What is ordinary is said by up to twelve earlier
+//! weeks, weekday by weekday (`statistics.rs`); there is no verdict before four. Orders that arrive late change the verdict
+//! on their day and on those that are compared with it: these are judged again when the first event of another day arrives.
+//! So the verdicts follow from the orders of each day, in whatever order they were recorded.
 
 use std::collections::BTreeMap;
 
@@ -121,8 +122,12 @@ row! {
             /// Always `shop`.
             scope: String,
         }
-        /// All days before this one have been judged.
+        /// All days before this one are over.
         today: NaiveDate,
+        /// The day of the last event. It is judged, with those that are compared with it, when one of another day arrives.
+        current: NaiveDate,
+        /// The first day that is not compared with the current one.
+        until: NaiveDate,
         /// The days on which each currency has been traded, as JSON.
         traded: BTreeMap<Currency, Traded>,
     }
@@ -130,6 +135,7 @@ row! {
 
 impl Column for NaiveDate {
     const TYPE: crate::ColumnType = crate::ColumnType::Text;
+    const MEANING: crate::Meaning = crate::Meaning::Day;
     fn value(&self) -> crate::Value<'_> {
         crate::Value::Text(self.to_string().into())
     }
@@ -143,17 +149,20 @@ impl Column for NaiveDate {
 
 /// The anomalies of daily orders and revenue.
 pub const ANOMALIES: Projection =
-    Projection { name: "anomalies", version: 1, tables: &[Anomaly::TABLE, DailyTrade::TABLE, AnomalyProgress::TABLE], fold };
+    Projection { name: "anomalies", version: 2, tables: &[Anomaly::TABLE, DailyTrade::TABLE, AnomalyProgress::TABLE], fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let day = fact.occurred_at.date_naive();
     match fact.event {
         CommerceEvent::Order(OrderEvent::OrderPlaced(placed)) => {
-            judge_days_before(rows, day)?;
+            enter(rows, day)?;
             trade(rows, fact, day, placed)
         }
         // A visitor of a new day ends the day before, even when no one buys any more.
-        CommerceEvent::Cart(_) => judge_days_before(rows, day),
+        CommerceEvent::Cart(_) => match rows.get::<AnomalyProgress>(&shop())? {
+            Some(progress) if day >= progress.today => enter(rows, day),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }
@@ -162,23 +171,24 @@ fn shop() -> (String,) {
     ("shop".to_owned(),)
 }
 
-/// Judges the days that end with the first event of `day`, in each currency, as far as a baseline can reach.
-fn judge_days_before(rows: &mut Rows<'_>, day: NaiveDate) -> Result<(), FoldError> {
-    let Some(progress) = rows.get::<AnomalyProgress>(&shop())? else { return Ok(()) };
-    if day <= progress.today {
+/// The first day that is not compared with `day`. After so long without trade nothing is expected any more.
+fn until(day: NaiveDate) -> NaiveDate {
+    day + Days::new(7 * WEEKS + 1)
+}
+
+/// Leaves the current day for another, if it is one: judges, in each currency, what is over of the days that it bears upon.
+fn enter(rows: &mut Rows<'_>, day: NaiveDate) -> Result<(), FoldError> {
+    let Some(progress) = rows.get::<AnomalyProgress>(&shop())?.filter(|progress| progress.current != day).cloned() else {
         return Ok(());
-    }
-    let (today, traded) = (progress.today, progress.traded.clone());
-    for (currency, days) in &traded {
-        // After twelve weeks without trade nothing is expected any more.
-        let end = (days.last + Days::new(7 * WEEKS)).min(day);
-        for day in today.iter_days().take_while(|day| *day < end) {
-            judge(rows, day, *currency, days.first)?;
+    };
+    let today = progress.today.max(day);
+    for (currency, days) in &progress.traded {
+        let end = today.min(progress.until).min(until(days.last));
+        for over in progress.current.max(days.first).iter_days().take_while(|over| *over < end) {
+            judge(rows, over, *currency, days.first)?;
         }
     }
-    if let Some(progress) = rows.edit::<AnomalyProgress>(&shop())? {
-        progress.today = day;
-    }
+    rows.put(AnomalyProgress { today, current: day, until: until(day), ..progress })?;
     Ok(())
 }
 
@@ -197,19 +207,20 @@ fn trade(rows: &mut Rows<'_>, fact: &Fact<'_>, day: NaiveDate, placed: &OrderPla
     if trade.positions.len() < MOST_POSITIONS {
         trade.positions.push(fact.position);
     }
-    let new = || AnomalyProgress { scope: shop().0, today: day, traded: BTreeMap::new(), position: 0 };
-    rows.edit_or(&shop(), new)?;
+    let new =
+        || AnomalyProgress { scope: shop().0, today: day, current: day, until: until(day), traded: BTreeMap::new(), position: 0 };
     let known = rows.get::<AnomalyProgress>(&shop())?;
-    let known = known.map(|progress| (progress.today, progress.traded.get(&currency).copied()));
-    let (today, traded) = known.unwrap_or((day, None));
-    let widened = traded
-        .map_or(Traded { first: day, last: day }, |traded| Traded { first: traded.first.min(day), last: traded.last.max(day) });
-    if traded != Some(widened)
-        && let Some(progress) = rows.edit::<AnomalyProgress>(&shop())?
-    {
-        progress.traded.insert(currency, widened);
+    let traded = known.and_then(|progress| progress.traded.get(&currency)).copied();
+    if traded.is_none_or(|traded| day < traded.first || traded.last < day) {
+        let progress = rows.edit_or(&shop(), new)?;
+        let traded = progress.traded.entry(currency).or_insert(Traded { first: day, last: day });
+        if day < traded.first {
+            // What was before the beginning is now known to be days without trade.
+            progress.until = progress.until.max(until(traded.first));
+        }
+        *traded = Traded { first: traded.first.min(day), last: traded.last.max(day) };
     }
-    if day < today { judge(rows, day, currency, widened.first) } else { Ok(()) }
+    Ok(())
 }
 
 /// What the weeks before a day came to, and the orders of its own weekday.
@@ -279,7 +290,8 @@ fn judge(rows: &mut Rows<'_>, day: NaiveDate, currency: Currency, first: NaiveDa
         } else {
             (orders, positions.clone())
         };
-        rows.put(Anomaly {
+        let known = rows.get::<Anomaly>(&(day, currency, metric))?.cloned();
+        let anomaly = Anomaly {
             day,
             currency,
             metric,
@@ -292,8 +304,12 @@ fn judge(rows: &mut Rows<'_>, day: NaiveDate, currency: Currency, first: NaiveDa
             reason: reason(day, currency, metric, observed, &verdict, baseline.weeks),
             orders_behind,
             positions,
-            position: 0,
-        })?;
+            position: known.as_ref().map_or(0, |known| known.position),
+        };
+        // What is told anew is news to whoever follows anomalies by position.
+        if known.as_ref() != Some(&anomaly) {
+            rows.put(anomaly)?;
+        }
     }
     Ok(())
 }

@@ -137,7 +137,7 @@ fn search_for(conditions: &mut Conditions, search: &str) {
         clauses.push("t.title_lower LIKE ? ESCAPE '\\'");
         parameters.push(Value::Text(format!("%{escaped}%").into()));
     }
-    let title = if clauses.is_empty() { "1" } else { &clauses.join(" AND ") };
+    let title = if clauses.is_empty() { "1 = 1" } else { &clauses.join(" AND ") };
     let clause = format!("(t.product_id IN (SELECT product_id FROM variants WHERE sku = ?) OR ({title}))");
     conditions.many(&clause, parameters);
 }

@@ -2,7 +2,7 @@
 
 use event_schemas::{CountryCode, Currency, Timestamp};
 
-use crate::{Reader, Value, ViewError, page::Conditions};
+use crate::{Reader, Value, ViewError, page::Conditions, store::Dialect};
 
 /// What sales are broken down by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub struct SalesRow {
 }
 
 impl SalesQuery {
-    fn sql(&self) -> (String, Conditions) {
+    fn sql(&self, dialect: Dialect) -> (String, Conditions) {
         let mut conditions = Conditions::default();
         conditions.when(self.currency.as_ref(), "currency = ?");
         conditions.when(self.country.as_ref(), "country = ?");
@@ -123,7 +123,7 @@ impl SalesQuery {
             SalesGrain::None => "NULL",
             SalesGrain::Hour => "hour",
             SalesGrain::Day => "substr(hour, 1, 10) || 'T00:00:00Z'",
-            SalesGrain::Week => "date(substr(hour, 1, 10), '-6 days', 'weekday 1') || 'T00:00:00Z'",
+            SalesGrain::Week => &format!("{} || 'T00:00:00Z'", dialect.monday("hour")),
             SalesGrain::Month => "substr(hour, 1, 7) || '-01T00:00:00Z'",
         };
         let sort = match self.sort {
@@ -134,10 +134,23 @@ impl SalesQuery {
         };
         let limit = self.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
         let filter = conditions.sql();
+        let sum = |measure: &str| format!("CAST(sum({measure}) AS BIGINT)");
+        let measures = [
+            sum(orders),
+            sum(cancelled_orders),
+            sum("units") + " AS units",
+            sum("returned_units"),
+            sum("gross_minor") + " AS gross",
+            sum("discounts_minor"),
+            sum("tax_minor"),
+            sum(shipping),
+            sum("cancelled_minor"),
+            sum("refunds_minor"),
+            sum("net_minor") + " AS net",
+        ];
+        let measures = measures.join(", ");
         let sql = format!(
-            "SELECT {time} AS time, {key} AS key, currency, sum({orders}), sum({cancelled_orders}), sum(units) AS units,
-                    sum(returned_units), sum(gross_minor) AS gross, sum(discounts_minor), sum(tax_minor), sum({shipping}),
-                    sum(cancelled_minor), sum(refunds_minor), sum(net_minor) AS net
+            "SELECT {time} AS time, {key} AS key, currency, {measures}
              FROM {table} {filter} GROUP BY 1, 2, 3 ORDER BY {sort}1, 2, 3{limit}"
         );
         (sql, conditions)
@@ -150,7 +163,7 @@ impl Reader<'_> {
     /// # Errors
     /// If the store cannot be read, or a sum does not fit in 64 bits.
     pub fn sales(&self, query: &SalesQuery) -> Result<Vec<SalesRow>, ViewError> {
-        let (sql, conditions) = query.sql();
+        let (sql, conditions) = query.sql(self.dialect());
         let mut found = Vec::new();
         self.each(&sql, conditions.parameters(), |at| {
             found.push(SalesRow {

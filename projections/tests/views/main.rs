@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod store;
+
+mod analytics;
 mod anomalies;
 mod money;
+mod nodes;
 mod reads;
 mod rebuild;
 mod runner;

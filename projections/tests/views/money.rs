@@ -4,12 +4,23 @@ use event_schemas::*;
 use projections::{ALL, JOURNAL, Runner, SalesDimension, SalesGrain, SalesQuery, SalesRow, Views};
 
 use crate::{
-    runner::{followed, views_in},
+    runner::followed,
     shop::{History, busy_days, cancel, day, id, line, pay, place, placed, pounds, product, refund, ship, sku},
+    store::Home,
 };
 
-async fn views_of(folder: &tempfile::TempDir, history: &History) -> Views {
-    let views = views_in(folder, "views.db");
+on_each_store!(
+    an_order_of_three_lines_counts_once_and_its_refund_on_the_day_it_happened,
+    goods_that_come_back_count_against_their_own_sku_and_credit_notes_against_the_shop,
+    a_cancelled_order_leaves_nothing_in_sales_or_in_the_books,
+    an_order_paid_again_after_a_refund_was_neither_returned_nor_cancelled,
+    sales_journal_and_orders_tell_the_same_story,
+    the_books_balance_at_every_position,
+    an_order_whose_totals_do_not_add_up_halts_the_journal_and_nothing_else,
+);
+
+async fn views_of(home: &Home, history: &History) -> Views {
+    let views = home.views("views.db");
     followed(&history.log().await, &views, 50).await;
     views
 }
@@ -37,13 +48,12 @@ fn shop() -> History {
     history
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_of_three_lines_counts_once_and_its_refund_on_the_day_it_happened() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), shop());
+async fn an_order_of_three_lines_counts_once_and_its_refund_on_the_day_it_happened(home: Home) {
+    let mut history = shop();
     place(&mut history, &order(1), day(1, 0));
     pay(&mut history, &order(1), day(1, 5));
     refund(&mut history, &order(1), 510, day(9, 0));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let days = sales(&views, SalesDimension::None, SalesGrain::Day);
     assert_eq!(days.len(), 2);
     assert_eq!((days[0].orders, days[0].units, days[0].gross_minor, days[0].tax_minor), (1, 3, 1_020, 120));
@@ -54,9 +64,8 @@ async fn an_order_of_three_lines_counts_once_and_its_refund_on_the_day_it_happen
     assert_eq!(skus.iter().map(|row| (row.orders, row.units, row.gross_minor)).collect::<Vec<_>>(), [(1, 2, 480), (1, 1, 240)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn goods_that_come_back_count_against_their_own_sku_and_credit_notes_against_the_shop() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), shop());
+async fn goods_that_come_back_count_against_their_own_sku_and_credit_notes_against_the_shop(home: Home) {
+    let mut history = shop();
     place(&mut history, &order(1), day(1, 0));
     pay(&mut history, &order(1), day(1, 5));
     ship(&mut history, &order(1), day(1, 9));
@@ -73,7 +82,7 @@ async fn goods_that_come_back_count_against_their_own_sku_and_credit_notes_again
         total: pounds(999),
     };
     history.happens(AdjustmentId(id(8)), AdjustmentEvent::from(note), day(4, 0));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let skus = sales(&views, SalesDimension::Sku, SalesGrain::None);
     let back: Vec<_> = skus.iter().map(|row| (row.returned_units, row.refunds_minor)).collect();
     assert_eq!(back, [(1, 240), (4, 999)]);
@@ -83,14 +92,13 @@ async fn goods_that_come_back_count_against_their_own_sku_and_credit_notes_again
     assert_eq!((balance(&views, "sales_returns"), balance(&views, "cash:credit_notes")), (999, -999));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_order_leaves_nothing_in_sales_or_in_the_books() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), shop());
+async fn a_cancelled_order_leaves_nothing_in_sales_or_in_the_books(home: Home) {
+    let mut history = shop();
     place(&mut history, &order(1), day(1, 0));
     pay(&mut history, &order(1), day(1, 5));
     cancel(&mut history, &order(1), day(1, 9));
     refund(&mut history, &order(1), 1_020, day(2, 0));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let all = &sales(&views, SalesDimension::None, SalesGrain::None)[0];
     assert_eq!((all.orders, all.cancelled_orders, all.cancelled_minor, all.refunds_minor, all.net_minor), (1, 1, 1_020, 0, 0));
     for account in ["receivable", "tax_payable", "cash:sandbox", "sales_returns"] {
@@ -101,23 +109,21 @@ async fn a_cancelled_order_leaves_nothing_in_sales_or_in_the_books() {
     assert_eq!(goods, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_paid_again_after_a_refund_was_neither_returned_nor_cancelled() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), shop());
+async fn an_order_paid_again_after_a_refund_was_neither_returned_nor_cancelled(home: Home) {
+    let mut history = shop();
     place(&mut history, &order(1), day(1, 0));
     pay(&mut history, &order(1), day(1, 5));
     refund(&mut history, &order(1), 1_020, day(2, 0));
     let payment_id = PaymentId(id(20_001));
     history.happens(order(1).order_id, OrderEvent::from(OrderPaymentReceived { payment_id, amount: pounds(1_020) }), day(3, 0));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     assert_eq!(["sales_returns", "sales_cancellations"].map(|account| balance(&views, account)), [0, 0]);
     assert_eq!(sales(&views, SalesDimension::None, SalesGrain::None)[0].net_minor, 900);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sales_journal_and_orders_tell_the_same_story() {
-    let (folder, history) = (tempfile::tempdir().unwrap(), busy_days(30));
-    let views = views_of(&folder, &history).await;
+async fn sales_journal_and_orders_tell_the_same_story(home: Home) {
+    let history = busy_days(30);
+    let views = views_of(&home, &history).await;
     let total = &sales(&views, SalesDimension::None, SalesGrain::None)[0];
     let income = ["sales", "shipping_income", "sales_discounts", "sales_returns", "sales_cancellations"];
     let booked: i64 = income.iter().map(|account| balance(&views, account)).sum();
@@ -126,9 +132,9 @@ async fn sales_journal_and_orders_tell_the_same_story() {
         -balance(&views, "tax_payable") + total.net_minor,
         total.gross_minor - total.cancelled_minor - total.refunds_minor
     );
-    let orders = "SELECT sum(gross_minor) FROM orders";
+    let orders = "SELECT CAST(sum(gross_minor) AS BIGINT) FROM orders";
     assert_eq!(views.read_blocking(|reader| reader.integer(orders, &[])).unwrap(), total.gross_minor);
-    let cash = "SELECT sum(received_minor - refunded_minor) FROM orders";
+    let cash = "SELECT CAST(sum(received_minor - refunded_minor) AS BIGINT) FROM orders";
     assert_eq!(views.read_blocking(|reader| reader.integer(cash, &[])).unwrap(), balance(&views, "cash:sandbox"));
     for grain in [SalesGrain::Hour, SalesGrain::Day, SalesGrain::Week, SalesGrain::Month] {
         let cut: i64 = sales(&views, SalesDimension::Country, grain).iter().map(|row| row.net_minor).sum();
@@ -138,11 +144,9 @@ async fn sales_journal_and_orders_tell_the_same_story() {
     assert!(weeks.iter().all(|week| week.starts_at.unwrap().format("%A").to_string() == "Monday"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_books_balance_at_every_position() {
+async fn the_books_balance_at_every_position(home: Home) {
     let history = busy_days(6);
-    let folder = tempfile::tempdir().unwrap();
-    let views = views_in(&folder, "views.db");
+    let views = home.views("views.db");
     // One event a transaction, and the books are read after each that is seen.
     let log = history.log().await;
     let runner = Runner::start_with(log, views.clone(), ALL, 1).await.unwrap();
@@ -156,21 +160,19 @@ async fn the_books_balance_at_every_position() {
     }
     runner.stop().await;
     assert!(looked > 20, "{looked}");
-    let entries =
-        "SELECT count(*) FROM (SELECT entry FROM journal_lines GROUP BY entry HAVING sum(debit_minor) <> sum(credit_minor))";
+    let entries = "SELECT count(*) FROM (SELECT entry FROM journal_lines GROUP BY entry HAVING sum(debit_minor) <> sum(credit_minor)) AS entries";
     assert_eq!(views.read_blocking(|reader| reader.integer(entries, &[])).unwrap(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_whose_totals_do_not_add_up_halts_the_journal_and_nothing_else() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), shop());
+async fn an_order_whose_totals_do_not_add_up_halts_the_journal_and_nothing_else(home: Home) {
+    let mut history = shop();
     place(&mut history, &order(1), day(1, 0));
     let before = history.events.len() as u64;
     let mut wrong = order(2);
     wrong.totals.gross_minor += 1;
     history.happens(wrong.order_id, OrderEvent::from(wrong.clone()), day(2, 0));
     place(&mut history, &order(3), day(3, 0));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let status = views.status();
     let halted: Vec<_> = status.iter().filter(|status| status.reason.is_some()).collect();
     assert_eq!(halted.iter().map(|status| (status.name, status.position)).collect::<Vec<_>>(), [(JOURNAL.name, before)]);

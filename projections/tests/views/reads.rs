@@ -7,12 +7,27 @@ use projections::{
 };
 
 use crate::{
-    runner::{followed, views_in},
+    runner::followed,
     shop::{History, busy_days, day, id, line, pay, place, placed, pounds, product, ship, sku},
+    store::Home,
 };
 
-async fn views_of(folder: &tempfile::TempDir, history: &History) -> Views {
-    let views = views_in(folder, "views.db");
+on_each_store!(
+    pages_in_both_directions_cover_the_catalog_once,
+    a_cursor_of_another_sorting_or_of_nothing_is_refused,
+    products_are_found_by_every_filter_alone_and_together,
+    a_removed_variant_and_its_price_are_gone_from_the_catalog,
+    categories_come_with_their_path_and_all_below,
+    stock_is_set_aside_committed_and_shipped,
+    a_customer_sees_their_own_orders_the_newest_first_with_lines_and_payments,
+);
+
+async fn views_of(home: &Home, history: &History) -> Views {
+    views_from(home, "views.db", history).await
+}
+
+async fn views_from(home: &Home, name: &str, history: &History) -> Views {
+    let views = home.views(name);
     followed(&history.log().await, &views, 1_000).await;
     views
 }
@@ -33,10 +48,8 @@ fn all() -> ProductFilter {
     ProductFilter::default()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_in_both_directions_cover_the_catalog_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let views = views_of(&folder, &catalog()).await;
+async fn pages_in_both_directions_cover_the_catalog_once(home: Home) {
+    let views = views_of(&home, &catalog()).await;
     for sort in [ProductSort::Title, ProductSort::Created, ProductSort::Price(Currency::new("GBP").unwrap())] {
         for descending in [false, true] {
             let whole = titles(&views, &all(), sort, descending, &Page::first(100));
@@ -63,10 +76,8 @@ async fn pages_in_both_directions_cover_the_catalog_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_of_another_sorting_or_of_nothing_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let views = views_of(&folder, &catalog()).await;
+async fn a_cursor_of_another_sorting_or_of_nothing_is_refused(home: Home) {
+    let views = views_of(&home, &catalog()).await;
     let listed = views.read_blocking(|reader| reader.products(&all(), ProductSort::Title, false, &Page::first(1))).unwrap();
     let page = Page::first(5).after(listed.items[0].0.clone());
     let other = views.read_blocking(|reader| reader.products(&all(), ProductSort::Created, false, &page));
@@ -76,13 +87,12 @@ async fn a_cursor_of_another_sorting_or_of_nothing_is_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn products_are_found_by_every_filter_alone_and_together() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), catalog());
+async fn products_are_found_by_every_filter_alone_and_together(home: Home) {
+    let mut history = catalog();
     history.happens(ProductId(id(100)), ProductEvent::from(ProductArchived { reason: "old".to_owned() }), day(1, 0));
     let counted = StockCounted { sku: sku("SKU-1"), location: LocationId::new("main").unwrap(), counted: 0, expected: 1_000 };
     history.happens("SKU-1@main", StockEvent::from(counted), day(1, 0));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let found = |filter: ProductFilter| titles(&views, &filter, ProductSort::Title, false, &Page::first(100));
     let published = ProductFilter { state: Some(ProductState::Published), ..all() };
     assert_eq!(found(published.clone()).len(), 11);
@@ -105,9 +115,8 @@ async fn products_are_found_by_every_filter_alone_and_together() {
     assert!(facets.prices.len() <= 5 && facets.prices[0].from_minor == 260);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_removed_variant_and_its_price_are_gone_from_the_catalog() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), catalog());
+async fn a_removed_variant_and_its_price_are_gone_from_the_catalog(home: Home) {
+    let mut history = catalog();
     let (product_id, dear) = (ProductId(id(103)), VariantId(id(900)));
     let added = VariantAdded {
         variant_id: dear,
@@ -123,18 +132,16 @@ async fn a_removed_variant_and_its_price_are_gone_from_the_catalog() {
         let ranges = views.read_blocking(|reader| reader.price_ranges_of(&[product_id])).unwrap();
         (ranges[&product_id][0].lowest_minor, ranges[&product_id][0].highest_minor)
     };
-    assert_eq!(range(&views_of(&folder, &history).await), (280, 2_000));
+    assert_eq!(range(&views_of(&home, &history).await), (280, 2_000));
     history.happens(product_id, ProductEvent::from(VariantRemoved { variant_id: dear, sku: sku("BIG") }), day(2, 0));
-    let folder = tempfile::tempdir().unwrap();
-    let views = views_of(&folder, &history).await;
+    let views = views_from(&home, "after.db", &history).await;
     assert_eq!(range(&views), (280, 280));
     let variants = views.read_blocking(|reader| reader.variants_of(&[product_id])).unwrap();
     assert_eq!(variants[&product_id].len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn categories_come_with_their_path_and_all_below() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), History::default());
+async fn categories_come_with_their_path_and_all_below(home: Home) {
+    let mut history = History::default();
     for (number, name, parent) in [(1, "Drinks", None), (2, "Tea", Some(1)), (3, "Green tea", Some(2)), (4, "Books", None)] {
         let created = CategoryCreated {
             category_id: CategoryId(id(number)),
@@ -144,7 +151,7 @@ async fn categories_come_with_their_path_and_all_below() {
         };
         history.happens(CategoryId(id(number)), CategoryEvent::from(created), day(0, 0));
     }
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let placed = views.read_blocking(|reader| reader.categories()).unwrap();
     let names: Vec<_> = placed.iter().map(|placed| (placed.category.name.as_str(), placed.path.len())).collect();
     assert_eq!(names, [("Books", 1), ("Drinks", 1), ("Tea", 2), ("Green tea", 3)]);
@@ -152,9 +159,8 @@ async fn categories_come_with_their_path_and_all_below() {
     assert_eq!(below, [CategoryId(id(2)), CategoryId(id(3))]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stock_is_set_aside_committed_and_shipped() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), catalog());
+async fn stock_is_set_aside_committed_and_shipped(home: Home) {
+    let mut history = catalog();
     let (first, second) = (placed(1, "GB", vec![line(1, 30, 260)]), placed(2, "GB", vec![line(1, 5, 260)]));
     let policy = StockPolicySet {
         sku: sku("SKU-1"),
@@ -176,7 +182,7 @@ async fn stock_is_set_aside_committed_and_shipped() {
     assert_eq!(level(&history), (1_000, 5, 30, 955, true));
     ship(&mut history, &first, day(1, 4));
     assert_eq!(level(&history), (970, 5, 0, 955, true));
-    let views = views_of(&folder, &history).await;
+    let views = views_of(&home, &history).await;
     let filter = StockFilter { low: Some(true), ..StockFilter::default() };
     let low = views.read_blocking(|reader| reader.stock_levels(&filter, &Page::first(10))).unwrap();
     assert_eq!(low.items.len(), 1);
@@ -184,10 +190,9 @@ async fn stock_is_set_aside_committed_and_shipped() {
     assert_eq!(held.iter().map(|held| (held.order_id, held.quantity)).collect::<Vec<_>>(), [(second.order_id, 5)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_customer_sees_their_own_orders_the_newest_first_with_lines_and_payments() {
-    let (folder, history) = (tempfile::tempdir().unwrap(), busy_days(8));
-    let views = views_of(&folder, &history).await;
+async fn a_customer_sees_their_own_orders_the_newest_first_with_lines_and_payments(home: Home) {
+    let history = busy_days(8);
+    let views = views_of(&home, &history).await;
     let filter = OrderFilter { customer_id: Some(CustomerId::new("customer-3").unwrap()), ..OrderFilter::default() };
     let listed =
         views.read_blocking(|reader| reader.orders(&filter, OrderSort::Placed, true, &Page::first(3).counted())).unwrap();

@@ -9,14 +9,24 @@ use projections::{
 };
 
 use crate::{
-    runner::{LONG, contents, followed, views_in},
+    runner::{LONG, contents, followed},
     shop::{History, busy_days, day, id, product},
+    store::Home,
 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_views_equal_rebuilt_ones_row_by_row() {
-    let (folder, log) = (tempfile::tempdir().unwrap(), busy_days(15).log().await);
-    let (live, rebuilt) = (views_in(&folder, "live.db"), views_in(&folder, "rebuilt.db"));
+on_each_store!(
+    live_views_equal_rebuilt_ones_row_by_row,
+    a_changed_row_a_missing_row_and_an_added_row_are_found_and_named,
+    a_checkpoint_of_another_log_or_ahead_of_the_log_is_refused_by_name,
+    a_new_version_that_fails_never_takes_the_place_of_the_old_one,
+    readers_never_see_a_half_built_view,
+    an_event_of_a_newer_writer_halts_the_views_and_is_not_skipped,
+    live_events_reach_the_views_as_they_are_written,
+);
+
+async fn live_views_equal_rebuilt_ones_row_by_row(home: Home) {
+    let log = busy_days(15).log().await;
+    let (live, rebuilt) = (home.views("live.db"), home.views("rebuilt.db"));
     followed(&log, &live, 3).await;
     let report = rebuild(Arc::clone(&log) as Arc<dyn Log>, &rebuilt, ALL, |_| ()).await.unwrap();
     let difference = diff(&live, &rebuilt, ALL).unwrap();
@@ -26,22 +36,22 @@ async fn live_views_equal_rebuilt_ones_row_by_row() {
     assert!(rows > 500 && report.views.len() == ALL.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_row_a_missing_row_and_an_added_row_are_found_and_named() {
-    let (folder, log) = (tempfile::tempdir().unwrap(), busy_days(4).log().await);
-    let (whole, tampered) = (views_in(&folder, "whole.db"), views_in(&folder, "tampered.db"));
+async fn a_changed_row_a_missing_row_and_an_added_row_are_found_and_named(home: Home) {
+    let log = busy_days(4).log().await;
+    let (whole, tampered) = (home.views("whole.db"), home.views("tampered.db"));
     followed(&log, &whole, 100).await;
     followed(&log, &tampered, 100).await;
-    let file = rusqlite::Connection::open(folder.path().join("tampered.db")).unwrap();
-    file.execute("UPDATE payments__g1 SET captured_minor = captured_minor + 1 WHERE payment_id = ?", [id(20_002).to_string()])
-        .unwrap();
-    file.execute("DELETE FROM orders__g1 WHERE number = 'D-3'", []).unwrap();
-    file.execute(
-        "INSERT INTO stock_levels__g1 SELECT 'ZZZ', location, on_hand, reserved, committed, safety_stock,
-        backorder_limit, available, low_stock_threshold, low, updated_at, position FROM stock_levels__g1 LIMIT 1",
-        [],
-    )
-    .unwrap();
+    let (payments, orders, levels) =
+        (home.table("payments", "payments"), home.table("orders", "orders"), home.table("stock", "stock_levels"));
+    let payment = id(20_002);
+    let columns = "location, on_hand, reserved, committed, safety_stock, backorder_limit, available, low_stock_threshold, low,
+        updated_at, position";
+    let sql = format!(
+        "UPDATE {payments} SET captured_minor = captured_minor + 1 WHERE payment_id = '{payment}';
+         DELETE FROM {orders} WHERE number = 'D-3';
+         INSERT INTO {levels} (sku, {columns}) SELECT 'ZZZ', {columns} FROM {levels} LIMIT 1;"
+    );
+    home.tamper("tampered.db", &sql);
     let difference = diff(&whole, &tampered, ALL).unwrap();
     let found: Vec<_> = difference.tables.iter().filter(|table| !table.is_equal()).collect();
     let counts: Vec<_> = found.iter().map(|t| (t.table, t.only_first, t.only_second, t.different)).collect();
@@ -50,10 +60,9 @@ async fn a_changed_row_a_missing_row_and_an_added_row_are_found_and_named() {
     assert_eq!(found[2].examples[0].columns[0].0, "captured_minor");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_checkpoint_of_another_log_or_ahead_of_the_log_is_refused_by_name() {
-    let (folder, history) = (tempfile::tempdir().unwrap(), busy_days(2));
-    let (views, log) = (views_in(&folder, "views.db"), history.log().await);
+async fn a_checkpoint_of_another_log_or_ahead_of_the_log_is_refused_by_name(home: Home) {
+    let history = busy_days(2);
+    let (views, log) = (home.views("views.db"), history.log().await);
     followed(&log, &views, 100).await;
     let other = history.log().await;
     let refused = Runner::start(Arc::clone(&other) as Arc<dyn Log>, views.clone(), ALL).await.unwrap_err();
@@ -61,8 +70,7 @@ async fn a_checkpoint_of_another_log_or_ahead_of_the_log_is_refused_by_name() {
     assert_eq!((*expected, *found), (other.id(), log.id()));
     assert!(refused.to_string().contains(&other.id().to_string()) && refused.to_string().contains(&log.id().to_string()));
 
-    let file = rusqlite::Connection::open(folder.path().join("views.db")).unwrap();
-    file.execute("UPDATE projections SET position = 99999 WHERE projection = 'orders'", []).unwrap();
+    home.tamper("views.db", "UPDATE projections SET position = 99999 WHERE projection = 'orders'");
     let refused = Runner::start(log, views.clone(), ALL).await.unwrap_err();
     let head = history.events.len() as u64;
     assert!(
@@ -72,10 +80,10 @@ async fn a_checkpoint_of_another_log_or_ahead_of_the_log_is_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_never_follow_into_the_same_views() {
-    let (folder, log) = (tempfile::tempdir().unwrap(), busy_days(1).log().await);
-    let views = views_in(&folder, "views.db");
+    let (home, log) = (Home::sqlite(), busy_days(1).log().await);
+    let views = home.views("views.db");
     let first = Runner::start(Arc::clone(&log) as Arc<dyn Log>, views.clone(), ALL).await.unwrap();
-    let second = Runner::start(Arc::clone(&log) as Arc<dyn Log>, views_in(&folder, "views.db"), ALL).await;
+    let second = Runner::start(Arc::clone(&log) as Arc<dyn Log>, home.views("views.db"), ALL).await;
     assert!(matches!(second, Err(ViewError::InUse(_))));
     first.stop().await;
     Runner::start(log, views, ALL).await.unwrap().stop().await;
@@ -110,10 +118,9 @@ fn count(views: &Views, sql: &str) -> i64 {
     views.read_blocking(|reader| reader.integer(sql, &[])).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_version_that_fails_never_takes_the_place_of_the_old_one() {
-    let (folder, log) = (tempfile::tempdir().unwrap(), busy_days(3).log().await);
-    let views = views_in(&folder, "views.db");
+async fn a_new_version_that_fails_never_takes_the_place_of_the_old_one(home: Home) {
+    let log = busy_days(3).log().await;
+    let views = home.views("views.db");
     followed(&log, &views, 100).await;
     let orders = count(&views, "SELECT count(*) FROM orders");
     let runner = Runner::start(Arc::clone(&log) as Arc<dyn Log>, views.clone(), &[&TOMORROW, &CATEGORIES]).await.unwrap();
@@ -136,10 +143,9 @@ async fn a_new_version_that_fails_never_takes_the_place_of_the_old_one() {
     assert_eq!(count(&views, "SELECT count(*) FROM orders"), orders);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_never_see_a_half_built_view() {
-    let (folder, log) = (tempfile::tempdir().unwrap(), busy_days(25).log().await);
-    let views = views_in(&folder, "views.db");
+async fn readers_never_see_a_half_built_view(home: Home) {
+    let log = busy_days(25).log().await;
+    let views = home.views("views.db");
     followed(&log, &views, 1_000).await;
     let before = contents(&views);
     let (orders, lines) = (count(&views, "SELECT count(*) FROM orders"), count(&views, "SELECT count(*) FROM order_lines"));
@@ -167,19 +173,21 @@ async fn readers_never_see_a_half_built_view() {
     }
     runner.stop().await;
     assert!(before == contents(&views));
+    if matches!(home, Home::Postgres(_)) {
+        return;
+    }
     let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name LIKE 'orders!_!_g%' ESCAPE '!'";
     assert_eq!(count(&views, tables), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_of_a_newer_writer_halts_the_views_and_is_not_skipped() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), History::default());
+async fn an_event_of_a_newer_writer_halts_the_views_and_is_not_skipped(home: Home) {
+    let mut history = History::default();
     product(&mut history, 1, 250);
     let before = history.events.len() as u64;
     product(&mut history, 2, 250);
     let unknown = history.events[before as usize].clone();
     history.events[before as usize] = Proposed { event_type: "ProductDreamt".into(), ..unknown };
-    let views = views_in(&folder, "views.db");
+    let views = home.views("views.db");
     let log: Arc<MemoryLog> = history.log().await;
     let runner = Runner::start(log, views.clone(), ALL).await.unwrap();
     let mut seen = views.watch();
@@ -193,11 +201,10 @@ async fn an_event_of_a_newer_writer_halts_the_views_and_is_not_skipped() {
     runner.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_events_reach_the_views_as_they_are_written() {
-    let (folder, mut history) = (tempfile::tempdir().unwrap(), History::default());
+async fn live_events_reach_the_views_as_they_are_written(home: Home) {
+    let mut history = History::default();
     product(&mut history, 1, 250);
-    let (views, log) = (views_in(&folder, "views.db"), history.log().await);
+    let (views, log) = (home.views("views.db"), history.log().await);
     let runner = Runner::start(Arc::clone(&log) as Arc<dyn Log>, views.clone(), ALL).await.unwrap();
     let head = history.events.len();
     history.happens(ProductId(id(101)), ProductEvent::from(ProductArchived { reason: "old".to_owned() }), day(2, 0));

@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 use event_store::{Log, MemoryLog};
 use projections::{ALL, ORDERS, Order, OrderLineRow, Projection, Runner, Value, Views, fold_in_memory};
 
-use crate::shop::busy_days;
+use crate::{shop::busy_days, store::Home};
+
+on_each_store!(views_are_the_same_whatever_the_size_of_a_batch, a_runner_that_was_stopped_goes_on_where_it_stood,);
 
 pub const LONG: Duration = Duration::from_secs(20);
-
-pub fn views_in(folder: &tempfile::TempDir, name: &str) -> Views {
-    Views::open(&format!("sqlite:{}", folder.path().join(name).display())).unwrap()
-}
 
 /// Every row of every table of the shop's views, as text, in key order.
 pub fn contents(views: &Views) -> Vec<String> {
@@ -43,12 +41,11 @@ pub async fn followed_by(projections: &[&'static Projection], log: &Arc<MemoryLo
     runner.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn views_are_the_same_whatever_the_size_of_a_batch() {
-    let (folder, log) = (tempfile::tempdir().unwrap(), busy_days(20).log().await);
+async fn views_are_the_same_whatever_the_size_of_a_batch(home: Home) {
+    let log = busy_days(20).log().await;
     let mut all = Vec::new();
     for batch in [1, 7, 1_000] {
-        let views = views_in(&folder, &format!("{batch}.db"));
+        let views = home.views(&format!("{batch}.db"));
         followed(&log, &views, batch).await;
         all.push(contents(&views));
     }
@@ -56,11 +53,10 @@ async fn views_are_the_same_whatever_the_size_of_a_batch() {
     assert!(all[0] == all[1] && all[0] == all[2]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_that_was_stopped_goes_on_where_it_stood() {
-    let (folder, history) = (tempfile::tempdir().unwrap(), busy_days(12));
-    let (log, whole) = (Arc::new(MemoryLog::new()), views_in(&folder, "whole.db"));
-    let interrupted = views_in(&folder, "interrupted.db");
+async fn a_runner_that_was_stopped_goes_on_where_it_stood(home: Home) {
+    let history = busy_days(12);
+    let (log, whole) = (Arc::new(MemoryLog::new()), home.views("whole.db"));
+    let interrupted = home.views("interrupted.db");
     for (number, chunk) in history.events.chunks(97).enumerate() {
         log.append(97 * number as u64, chunk.to_vec()).await.unwrap();
         let runner = Runner::start_with(Arc::clone(&log) as Arc<dyn Log>, interrupted.clone(), ALL, 10).await.unwrap();
