@@ -17,6 +17,7 @@ Examples:
   daybook-replay state   --log sqlite:shop/events.db stock/TEA-100@main --at 2026-01-31T18:00:00Z
   daybook-replay export  --log sqlite:shop/events.db --out shop.jsonl
   daybook-replay verify  --log jsonl:shop.jsonl --json
+  daybook-replay verify  --log postgres://auditor@db.example/shop?sslmode=verify-full
 
 Every flag can also be given in the environment, such as DAYBOOK_LOG=sqlite:shop/events.db. Results go to standard output
 and progress to standard error. The exit code is 0 only when everything was done and nothing was found wrong.";
@@ -76,8 +77,15 @@ enum Verb {
 /// Which log to read.
 #[derive(Debug, Clone, Args)]
 pub struct LogUrl {
-    /// The log: sqlite:PATH, or jsonl:PATH for an export.
-    #[arg(long, env = "DAYBOOK_LOG", value_name = "URL", default_value = "sqlite:daybook-data/events.db")]
+    /// The log: sqlite:PATH, postgres://USER@HOST/DATABASE, or jsonl:PATH for an export.
+    // Its value may hold a password.
+    #[arg(
+        long,
+        env = "DAYBOOK_LOG",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "sqlite:daybook-data/events.db"
+    )]
     pub log: String,
 }
 

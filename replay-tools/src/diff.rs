@@ -26,7 +26,7 @@ pub struct DiffArgs {
 
 impl DiffArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let log = open(&self.log.log)?;
+        let log = open(&self.log.log).await?;
         let before = state_at(&*log, &self.stream, Some(self.from)).await?;
         let after = state_at(&*log, &self.stream, self.to).await?;
         let changes = changes(&before.state, &after.state);

@@ -9,9 +9,9 @@ use crate::{Failure, Report, rebuild::projections_named};
 /// Which views to compare.
 #[derive(Debug, Args)]
 pub struct DiffViewsArgs {
-    /// The first views, sqlite:PATH.
+    /// The first views, sqlite:PATH or postgres://USER@HOST/DATABASE.
     first: String,
-    /// The second views, sqlite:PATH.
+    /// The second views, likewise.
     second: String,
     /// Compare the tables of this projection only, such as orders.
     #[arg(long, env = "DAYBOOK_PROJECTION", value_name = "PROJECTION", default_value = "all")]

@@ -50,7 +50,7 @@ pub struct ExportArgs {
 
 impl ExportArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let log = open(&self.log.log)?;
+        let log = open(&self.log.log).await?;
         let Format::Jsonl = self.format;
         let selection = Selection { streams: self.streams, types: self.types };
         let manifest = export(&*log, &self.out, self.from, self.to, selection).await?;

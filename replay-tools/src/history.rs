@@ -21,7 +21,7 @@ pub struct HistoryArgs {
 
 impl HistoryArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let records = read_stream(&*open(&self.log.log)?, &self.stream, None).await?;
+        let records = read_stream(&*open(&self.log.log).await?, &self.stream, None).await?;
         let mut text = String::new();
         for record in &records {
             text.push_str(&tell(record));

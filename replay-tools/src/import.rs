@@ -24,7 +24,7 @@ pub struct ImportArgs {
 impl ImportArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let export = ExportLog::open(&self.file)?;
-        let log = event_store::open(&self.log.log)?;
+        let log = event_store::open(&self.log.log).await?;
         let imported = import(&export, &*log).await?;
         let manifest = export.manifest();
         let (to, root, there) = (log.head().await?.position, &manifest.root, manifest.events - imported);

@@ -6,13 +6,13 @@ use event_store::Log;
 
 use crate::{ExportLog, Failure};
 
-/// Opens a log to read: `sqlite:PATH`, or `jsonl:PATH` for an export.
+/// Opens a log to read: `sqlite:PATH`, `postgres://…`, or `jsonl:PATH` for an export.
 ///
 /// # Errors
 /// If it is not there, not a log, or an export that is not what its manifest says.
-pub fn open(url: &str) -> Result<Arc<dyn Log>, Failure> {
+pub async fn open(url: &str) -> Result<Arc<dyn Log>, Failure> {
     match url.strip_prefix("jsonl:") {
         Some(path) => Ok(Arc::new(ExportLog::open(Path::new(path))?)),
-        None => Ok(event_store::open_read_only(url)?),
+        None => Ok(event_store::open_read_only(url).await?),
     }
 }

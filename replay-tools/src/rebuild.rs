@@ -16,16 +16,16 @@ pub struct RebuildArgs {
     projection: String,
     #[command(flatten)]
     log: LogUrl,
-    /// The views to build into, sqlite:PATH: fresh ones, or those of a server that is stopped, which serve until the new
-    /// ones are whole. If not told, views.db beside the log.
-    #[arg(long, env = "DAYBOOK_INTO", value_name = "URL")]
+    /// The views to build into, sqlite:PATH or postgres://USER@HOST/DATABASE: fresh ones, or those of a server that is
+    /// stopped, which serve until the new ones are whole. If not told, views.db beside a log that is a file.
+    #[arg(long, env = "DAYBOOK_INTO", hide_env_values = true, value_name = "URL")]
     into: Option<String>,
 }
 
 impl RebuildArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let wanted = projections_named(&self.projection)?;
-        let log = open(&self.log.log)?;
+        let log = open(&self.log.log).await?;
         let into = match self.into {
             Some(into) => into,
             None => beside(&self.log.log)?,
@@ -63,7 +63,9 @@ pub(crate) fn projections_named(name: &str) -> Result<Vec<&'static Projection>, 
 /// The views of the folder that the log stands in.
 fn beside(log: &str) -> Result<String, Failure> {
     let folder = log.strip_prefix("sqlite:").map(|path| Path::new(path).with_file_name("views.db"));
-    let views = folder.ok_or_else(|| Failure::Refused("say where to build the views: --into sqlite:PATH".to_owned()))?;
+    let views = folder.ok_or_else(|| {
+        Failure::Refused("say where to build the views: --into sqlite:PATH or --into postgres://USER@HOST/DATABASE".to_owned())
+    })?;
     Ok(format!("sqlite:{}", views.display()))
 }
 

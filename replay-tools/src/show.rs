@@ -18,7 +18,7 @@ pub struct ShowArgs {
 
 impl ShowArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let log = open(&self.log.log)?;
+        let log = open(&self.log.log).await?;
         let Some(record) = log.read(self.position - 1, 1).await?.pop() else {
             let head = log.head().await?.position;
             return Err(Failure::Refused(format!("the log ends at position {head}, before position {}", self.position)));

@@ -23,7 +23,7 @@ pub struct StateArgs {
 
 impl StateArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let folded = state_at(&*open(&self.log.log)?, &self.stream, self.at).await?;
+        let folded = state_at(&*open(&self.log.log).await?, &self.stream, self.at).await?;
         let laid_out = serde_json::to_string_pretty(&folded.state).map_err(|error| Failure::Refused(error.to_string()))?;
         let covered = match (&folded.position, &folded.recorded_at) {
             (Some(position), Some(at)) => format!("{} events, the last at position {position}, recorded {at}", folded.events),

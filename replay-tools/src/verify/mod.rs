@@ -52,7 +52,7 @@ impl VerifyArgs {
     /// Verifies. A damaged export is a finding like any other.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let head = self.from_head.as_deref().map(Head::read).transpose()?;
-        let verification = match open(&self.log.log) {
+        let verification = match open(&self.log.log).await {
             Ok(log) => verify(log, self.from, self.to, head).await?,
             Err(Failure::Read(ReadError::Damaged { position, reason })) => Verification::broken_off(position, reason),
             Err(error) => return Err(error),

@@ -4,6 +4,7 @@
 
 mod business_rules;
 mod guide;
+mod operations;
 mod shop;
 mod tampering;
 mod verbs;

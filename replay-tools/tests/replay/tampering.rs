@@ -16,7 +16,7 @@ async fn tampered(tamper: &str) -> Verification {
     let file = Connection::open(url.strip_prefix("sqlite:").unwrap()).unwrap();
     file.execute_batch(tamper).unwrap();
     drop(file);
-    verify(open(&url).unwrap(), 1, None, None).await.unwrap()
+    verify(open(&url).await.unwrap(), 1, None, None).await.unwrap()
 }
 
 fn places(findings: &[Finding]) -> Vec<(u64, Rule)> {
@@ -29,7 +29,7 @@ async fn an_untouched_log_verifies_and_its_root_is_that_of_its_digests() {
     assert!(found.ok && found.findings.is_empty(), "{found}");
     assert_eq!((found.from, found.to, found.events), (1, 25, 25));
     let folder = TempDir::new().unwrap();
-    let again = verify(open(&shop::three_orders().write(folder.path()).await).unwrap(), 1, None, None).await.unwrap();
+    let again = verify(open(&shop::three_orders().write(folder.path()).await).await.unwrap(), 1, None, None).await.unwrap();
     assert_eq!((found.root.as_ref().map(String::len), &found.root), (Some(64), &again.root));
 }
 
@@ -149,17 +149,17 @@ async fn commands_that_interleave_and_events_that_come_twice_are_named() {
 /// What `verify` says of a log written as it is.
 pub async fn written(pen: &Pen) -> Verification {
     let folder = TempDir::new().unwrap();
-    verify(open(&pen.write(folder.path()).await).unwrap(), 1, None, None).await.unwrap()
+    verify(open(&pen.write(folder.path()).await).await.unwrap(), 1, None, None).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_range_is_verified_without_the_past_and_beyond_the_end_is_refused() {
     let folder = TempDir::new().unwrap();
     let url = shop::three_orders().write(folder.path()).await;
-    let found = verify(open(&url).unwrap(), 10, Some(20), None).await.unwrap();
+    let found = verify(open(&url).await.unwrap(), 10, Some(20), None).await.unwrap();
     assert_eq!((found.ok, found.from, found.to, found.events, &found.root), (true, 10, 20, 11, &None));
     for (from, to) in [(1, Some(26)), (27, None), (9, Some(7))] {
-        assert!(verify(open(&url).unwrap(), from, to, None).await.is_err(), "{from} to {to:?}");
+        assert!(verify(open(&url).await.unwrap(), from, to, None).await.is_err(), "{from} to {to:?}");
     }
 }
 
@@ -181,7 +181,7 @@ async fn a_log_cut_short_or_rewritten_with_right_digests_does_not_match_what_was
         let known = known.clone();
         async move {
             let folder = TempDir::new().unwrap();
-            let found = verify(open(&pen.write(folder.path()).await).unwrap(), 1, None, known).await.unwrap();
+            let found = verify(open(&pen.write(folder.path()).await).await.unwrap(), 1, None, known).await.unwrap();
             places(&found.findings)
         }
     };
