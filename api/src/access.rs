@@ -123,6 +123,8 @@ permissions! {
     ShipOrders as ship_orders: Fulfilment Merchant;
     /// Capture, void and refund payments.
     MoveMoney as move_money: Finance;
+    /// Take up work again that had failed.
+    Operate as operate: ;
 }
 
 fn allows(ctx: &Context<'_>, permission: Permission) -> bool {

@@ -54,11 +54,12 @@ pub struct ShopArgs {
     /// The folder that holds the shop; created if absent
     #[arg(long, global = true, env = "DAYBOOK_DATA", default_value = "./daybook-data", value_name = "DIR")]
     pub data: PathBuf,
-    /// The log of events; sqlite:DIR/events.db unless given
-    #[arg(long, global = true, env = "DAYBOOK_EVENTS", value_name = "URL")]
+    /// The log of events: sqlite:PATH or postgres://USER@HOST/DATABASE; sqlite:DIR/events.db unless given
+    // Its value may hold a password.
+    #[arg(long, global = true, env = "DAYBOOK_EVENTS", hide_env_values = true, value_name = "URL")]
     pub events: Option<String>,
-    /// The views; sqlite:DIR/views.db unless given
-    #[arg(long, global = true, env = "DAYBOOK_VIEWS", value_name = "URL")]
+    /// The views: sqlite:PATH or postgres://USER@HOST/DATABASE; sqlite:DIR/views.db unless given
+    #[arg(long, global = true, env = "DAYBOOK_VIEWS", hide_env_values = true, value_name = "URL")]
     pub views: Option<String>,
     /// How log lines look on standard error; text on a terminal
     #[arg(long, global = true, env = "DAYBOOK_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]

@@ -22,6 +22,7 @@ impl Shop {
             ("overloaded", "Commands turned away because too many were waiting.", &engine.overloaded),
             ("events", "Events written.", &engine.events),
             ("head_moved", "Appends that found the head moved by another node.", &engine.head_moved),
+            ("cache_hits", "Reads of decisions that found the aggregate at hand.", &engine.cache_hits),
             ("cache_misses", "Aggregates loaded from the log because they were not at hand.", &engine.cache_misses),
         ];
         for (name, help, counter) in counters {
@@ -33,6 +34,8 @@ impl Shop {
         gauge(&mut text, "daybook_engine_queue", "Commands that waited when the last batch was closed.", engine.queued.get());
         histogram(&mut text, "daybook_engine_batch_events", "Events in one append.", &engine.batch_events);
         histogram(&mut text, "daybook_engine_append_microseconds", "Time of one durable append.", &engine.append_micros);
+        header(&mut text, "daybook_clock_offset_seconds", "gauge", "What this machine's clock lacks to the time of the log.");
+        let _ = writeln!(text, "daybook_clock_offset_seconds {}", self.clock.offset().as_seconds_f64());
         gauge(&mut text, "daybook_log_head", "The last position of the log.", self.head());
         self.projections(&mut text);
         self.processes(&mut text);

@@ -12,6 +12,7 @@ pub mod import;
 mod limits;
 mod logging;
 mod metrics;
+mod readiness;
 mod serve;
 mod shop;
 mod token;

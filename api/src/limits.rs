@@ -36,12 +36,13 @@ const SALES_ROWS: u64 = 1_000;
 /// The length that a list without pages is taken to have: such lists belong to one thing, and most are shorter.
 const WHOLE_LIST: u64 = 10;
 /// The fields that answer such a list of things with fields of their own.
-const WHOLE_LISTS: [&str; 20] = [
+const WHOLE_LISTS: [&str; 21] = [
     "accounts",
     "attributes",
     "categories",
     "charges",
     "children",
+    "deadLetters",
     "discounts",
     "fulfilments",
     "items",

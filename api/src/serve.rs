@@ -3,18 +3,18 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 use domain::{DeadlineProcess, GatewayProcess, OrderProcess, Process, StoreConfig};
-use engine::{Engine, Gateway, Limits, Processes, SandboxGateway, SystemClock, SystemIds};
+use engine::{Engine, Gateway, Limits, LogClock, Processes, SandboxGateway, SystemIds};
 use event_store::Log;
 use projections::{Runner, Views};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
-    data_folder::{DataFolder, DataFolderError, FolderLock},
+    data_folder::{DataFolder, DataFolderError, FolderLock, FolderUse},
     demo::{self, DemoError},
     http,
     metrics::Metrics,
@@ -27,6 +27,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long the demo shop waits for its views before it opens: a newcomer's first query must not find it empty.
 const FIRST_LOOK: Duration = Duration::from_secs(30);
+
+/// How often the log is asked for the time.
+const TIME_CHECK: Duration = Duration::from_secs(15);
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -84,7 +87,7 @@ pub struct RunningServer {
 /// See [`StartError`]; nothing is left running.
 pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     let folder = DataFolder::create(&config.data)?;
-    let lock = folder.lock()?;
+    let lock = folder.lock(FolderUse::of(&[&config.events, &config.views]))?;
     let token_key = TokenKey::open(&folder)?;
     // The address comes first: without it nothing is to be decided.
     let failed = |error| StartError::Listen(config.listen, error);
@@ -104,7 +107,7 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
 }
 
 async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) -> Result<(Arc<Shop>, Runner), StartError> {
-    let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db")))?;
+    let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db"))).await?;
     if config.demo {
         fill_demo(folder, &*log).await?;
     }
@@ -112,7 +115,8 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
     folder.keep_settings(&StoreConfig::default())?;
     let store_config = Arc::new(folder.settings::<StoreConfig>()?);
     let views = Views::open(config.views.as_deref().unwrap_or(&folder.sqlite_url("views.db")))?;
-    let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
+    let clock = Arc::new(LogClock::of(&*log).await?);
+    let engine = Engine::start(log.clone(), clock.clone(), Arc::new(SystemIds), Limits::default()).await?;
     let runner = Runner::start(log.clone(), views.clone(), projections::ALL).await?;
     if config.demo
         && let Err(late) = views.wait_for(log.head().await?.position, FIRST_LOOK).await
@@ -130,12 +134,32 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
         config: store_config,
         freshness: views.watch(),
         head: log.watch(),
+        clock,
         log,
         engine,
         views,
         stopping: watch::Sender::new(false),
     };
-    Ok((Arc::new(shop), runner))
+    let shop = Arc::new(shop);
+    tokio::spawn(keep_time(Arc::downgrade(&shop)));
+    Ok((shop, runner))
+}
+
+/// Keeps the shop's clock with the log's for as long as the shop is there, and says when this machine's is wrong.
+async fn keep_time(shop: Weak<Shop>) {
+    let mut told = false;
+    while let Some(shop) = shop.upgrade() {
+        if let Err(error) = shop.clock.synchronise(&*shop.log).await {
+            tracing::debug!(%error, "the log did not tell the time");
+        }
+        let off_by = -shop.clock.offset().num_seconds();
+        if off_by != 0 && !told {
+            tracing::warn!(off_by, "this machine's clock is wrong, in seconds; the log's time is used. Set the clock");
+        }
+        told = off_by != 0;
+        drop(shop);
+        tokio::time::sleep(TIME_CHECK).await;
+    }
 }
 
 /// Gives an empty shop the demo's settings and past; a shop that has a past keeps its own.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use domain::StoreConfig;
-use engine::{Engine, Processes};
+use engine::{Engine, LogClock, Processes};
 use event_schemas::Position;
 use event_store::Log;
 use projections::{Freshness, ProjectionState, Views};
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{graphql::Schema, metrics::Metrics, token::TokenKey};
@@ -26,6 +25,8 @@ pub(crate) struct Shop {
     pub(crate) log: Arc<dyn Log>,
     /// The decider.
     pub(crate) engine: Engine,
+    /// The engine's clock: the time that all nodes agree on.
+    pub(crate) clock: Arc<LogClock>,
     /// The processes: gateways, orders, deadlines.
     pub(crate) processes: Processes,
     /// The views.
@@ -53,47 +54,5 @@ impl Shop {
         };
         let lag = self.engine.clock().now().signed_duration_since(since).num_milliseconds();
         (freshness.applied(), u64::try_from(lag).unwrap_or(0))
-    }
-
-    /// Whether requests can be answered, and how everything behind them is doing.
-    pub(crate) async fn readiness(&self) -> (bool, Value) {
-        let head = self.log.head().await;
-        let letters = self.log.dead_letters().await;
-        let projections = self.views.status();
-        let halted = projections.iter().any(|projection| projection.state == ProjectionState::Halted);
-        // A view that holds nothing yet of a log that holds something is being built for the first time.
-        let unbuilt = projections.iter().any(|projection| projection.position == 0 && projection.lag > 0);
-        let ready = head.is_ok() && !halted && !unbuilt && !projections.is_empty() && !*self.stopping.borrow();
-        let projections: Vec<Value> = projections
-            .iter()
-            .map(|projection| {
-                json!({
-                    "name": projection.name,
-                    "state": projection.state.as_str(),
-                    "position": projection.position,
-                    "lag": projection.lag,
-                    "reason": projection.reason,
-                    "stale_since": projection.stale_since.map(event_schemas::rfc3339),
-                })
-            })
-            .collect();
-        let processes: Vec<Value> = self
-            .processes
-            .status()
-            .iter()
-            .map(|process| json!({ "name": process.name, "position": process.position, "stalled": process.stalled }))
-            .collect();
-        let report = json!({
-            "ready": ready,
-            "stopping": *self.stopping.borrow(),
-            "log": match &head {
-                Ok(head) => json!({ "reachable": true, "head": head.position }),
-                Err(error) => json!({ "reachable": false, "reason": error.to_string() }),
-            },
-            "projections": projections,
-            "processes": processes,
-            "dead_letters": letters.map_or(Value::Null, |letters| letters.len().into()),
-        });
-        (ready, report)
     }
 }

@@ -36,7 +36,7 @@ pub struct CommandsArgs {
     #[arg(long, env = "DAYBOOK_SECONDS", default_value_t = 5)]
     seconds: u64,
     /// The log to write to (it must be new); a temporary SQLite file if absent.
-    #[arg(long, env = "DAYBOOK_BENCH_EVENTS")]
+    #[arg(long, env = "DAYBOOK_BENCH_EVENTS", hide_env_values = true)]
     events: Option<String>,
     /// Print one JSON object instead of a table.
     #[arg(long, env = "DAYBOOK_JSON")]
@@ -70,7 +70,7 @@ enum Aggregates {
 pub async fn run(args: CommandsArgs) -> Result<(), BenchError> {
     let folder = tempfile::tempdir()?;
     let url = args.events.clone().unwrap_or_else(|| format!("sqlite:{}", folder.path().join("events.db").display()));
-    let log = event_store::open(&url)?;
+    let log = event_store::open(&url).await?;
     let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
     let row_bytes = row_bytes(&engine, &*log).await?;
     let slice = Duration::from_secs(args.seconds.max(1)) / TURNS;

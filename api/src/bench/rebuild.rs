@@ -20,7 +20,7 @@ const PAGE: usize = 5_000;
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
     /// The log to fold, such as sqlite:./daybook-data/events.db; the demo shop's if absent.
-    #[arg(long, env = "DAYBOOK_BENCH_LOG", value_name = "URL")]
+    #[arg(long, env = "DAYBOOK_BENCH_LOG", hide_env_values = true, value_name = "URL")]
     log: Option<String>,
     /// Print one JSON object instead of a table.
     #[arg(long, env = "DAYBOOK_JSON")]
@@ -34,9 +34,9 @@ pub struct RebuildArgs {
 pub async fn run(args: RebuildArgs) -> Result<(), BenchError> {
     let folder = tempfile::tempdir()?;
     let log = match &args.log {
-        Some(url) => event_store::open_read_only(url)?,
+        Some(url) => event_store::open_read_only(url).await?,
         None => {
-            let log = event_store::open(&format!("sqlite:{}", folder.path().join("events.db").display()))?;
+            let log = event_store::open(&format!("sqlite:{}", folder.path().join("events.db").display())).await?;
             demo::fill(&*log, chrono::Utc::now().date_naive()).await?;
             log
         }

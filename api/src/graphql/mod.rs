@@ -10,6 +10,7 @@ mod category;
 mod category_mutations;
 mod changed;
 mod command;
+mod dead_letter;
 mod execute;
 mod facets;
 mod follow;
@@ -69,6 +70,7 @@ pub(crate) struct Query(
     anomaly::AnomalyQuery,
     node::NodeQuery,
     log::LogQuery,
+    dead_letter::DeadLetterQuery,
 );
 
 /// What can be done.
@@ -81,6 +83,7 @@ pub(crate) struct Mutation(
     stock_mutations::StockMutation,
     promotion_mutations::PromotionMutation,
     order_mutations::OrderMutation,
+    dead_letter::DeadLetterMutation,
 );
 
 /// The schema, ready to run.

@@ -47,6 +47,8 @@ pub(crate) enum UserErrorCode {
     CurrencyMismatch,
     /// The shop does not sell in this currency.
     CurrencyNotOffered,
+    /// There is no such dead letter.
+    DeadLetterNotFound,
     /// The confirmation needs an e-mail address.
     EmailRequired,
     /// The shipment exists already.

@@ -99,7 +99,7 @@ async fn run(
     read: impl Future<Output = Result<Incoming, Refused>>,
     kind: &mut OperationKind,
 ) -> Result<async_graphql::Response, Refused> {
-    let (caller, _) = incoming::caller(&shop.token_key, &parts.headers)?;
+    let (caller, _) = incoming::caller(shop, &parts.headers)?;
     let context = incoming::context(caller, &parts.headers, correlation_id)?;
     let prepared = Prepared::new(read.await?, context)?;
     *kind = prepared.kind;

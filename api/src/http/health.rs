@@ -11,9 +11,12 @@ use axum::{
 
 use crate::shop::Shop;
 
-/// `/health/live`: the process answers.
-pub(crate) async fn live() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "live" }))
+/// `/health/live`: the process answers and decides. When it does not, a supervisor should start it again.
+pub(crate) async fn live(State(shop): State<Arc<Shop>>) -> Response {
+    if shop.engine.is_running() || *shop.stopping.borrow() {
+        return Json(serde_json::json!({ "status": "live" })).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({ "status": "no commands are decided any more" }))).into_response()
 }
 
 /// `/health/ready`: whether to send requests here, and what is wrong if not.

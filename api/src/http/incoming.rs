@@ -12,7 +12,7 @@ use crate::{
     access::Caller,
     graphql::RequestContext,
     http::{Refused, tracing_ids},
-    token::TokenKey,
+    shop::Shop,
 };
 
 /// A GraphQL request as it was sent.
@@ -91,21 +91,22 @@ fn object(value: Option<Value>) -> Option<Map<String, Value>> {
 pub(crate) type Known = (Caller, Option<Timestamp>);
 
 /// Who sent a request, by its `Authorization` header; nobody in particular, for ever, without one.
-pub(crate) fn caller(key: &TokenKey, headers: &HeaderMap) -> Result<Known, Refused> {
+pub(crate) fn caller(shop: &Shop, headers: &HeaderMap) -> Result<Known, Refused> {
     match headers.get(header::AUTHORIZATION) {
         None => Ok((Caller::anonymous(), None)),
-        Some(value) => authenticate(key, value.to_str().unwrap_or_default()),
+        Some(value) => authenticate(shop, value.to_str().unwrap_or_default()),
     }
 }
 
 /// Who holds a token, given as `Bearer TOKEN` (RFC 6750, section 2.1).
-pub(crate) fn authenticate(key: &TokenKey, authorization: &str) -> Result<Known, Refused> {
+pub(crate) fn authenticate(shop: &Shop, authorization: &str) -> Result<Known, Refused> {
     let refused = |message: &str| Refused::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
     let (scheme, token) = authorization.split_once(' ').unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused("the Authorization header must read `Bearer TOKEN`"));
     }
-    let (caller, expires_at) = key.verify(token.trim()).map_err(|error| refused(&error.to_string()))?;
+    let (caller, expires_at) =
+        shop.token_key.verify(token.trim(), shop.engine.clock().now()).map_err(|error| refused(&error.to_string()))?;
     Ok((caller, Some(expires_at)))
 }
 

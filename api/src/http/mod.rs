@@ -27,6 +27,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub(crate) fn router(shop: Arc<Shop>) -> Router {
     Router::new()
         .route("/", get(pages::graphiql))
+        .route("/graphiql/{name}", get(pages::graphiql_asset))
         .route("/graphql", post(graphql::by_post).get(graphql::by_get))
         .route("/graphql/ws", any(websocket::upgrade))
         .route("/schema.graphql", get(pages::schema))

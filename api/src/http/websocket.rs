@@ -180,8 +180,8 @@ impl Session {
         }
         let field = |name: &str| payload.as_ref()?.get(name)?.as_str();
         let caller = match field("authorization").or_else(|| field("Authorization")) {
-            Some(authorization) => incoming::authenticate(&self.shop.token_key, authorization),
-            None => incoming::caller(&self.shop.token_key, &self.headers),
+            Some(authorization) => incoming::authenticate(&self.shop, authorization),
+            None => incoming::caller(&self.shop, &self.headers),
         };
         let (caller, expires_at) = caller.map_err(|_| (4403, "Forbidden".to_owned()))?;
         let remaining = expires_at.map(|at| (at - self.shop.engine.clock().now()).to_std().unwrap_or_default());

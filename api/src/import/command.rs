@@ -7,7 +7,7 @@ use engine::{Engine, Limits, SystemClock, SystemIds};
 
 use crate::{
     cli::ShopArgs,
-    data_folder::DataFolder,
+    data_folder::{DataFolder, FolderUse},
     import::{ImportSource, Progress, import},
     start_logging,
 };
@@ -40,12 +40,12 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(args: ImportArgs) -> Result<(), Failure> {
     start_logging(args.shop.log_format, &args.shop.log_level)?;
     let folder = DataFolder::create(&args.shop.data)?;
-    let _lock = folder.lock()?;
+    let _lock = folder.lock(FolderUse::of(&[&args.shop.events]))?;
     let config = folder.settings()?;
     let url = args.shop.events.unwrap_or_else(|| folder.sqlite_url("events.db"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reconciliation = runtime.block_on(async {
-        let log = event_store::open(&url)?;
+        let log = event_store::open(&url).await?;
         let engine = Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
         let result = import(&args.source, &config, &engine, &mut tell).await;
         engine.drain().await;

@@ -5,6 +5,7 @@
 mod back_office;
 mod http_rules;
 mod idempotency;
+mod operations;
 mod process;
 mod schema;
 mod server;

@@ -14,10 +14,23 @@ fn daybook(folder: &Path) -> Command {
     command
 }
 
-fn serving(folder: &Path) -> (Child, String) {
-    let mut child = daybook(folder).args(["serve", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+/// A child process that is killed, as kill -9 does, when this goes: also when an assertion fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It fails only when the process has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serving(folder: &Path) -> (Killed, String) {
+    let mut command = daybook(folder);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped());
+    let mut child = Killed(command.spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let url = serde_json::from_str::<Value>(&line).unwrap()["url"].as_str().unwrap().to_owned();
     (child, url)
 }
@@ -33,8 +46,8 @@ fn a_second_process_on_the_same_folder_is_refused_and_the_first_stops_with_exit_
     let second = daybook(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(errors(&second).contains("in use by another daybook process"), "{}", errors(&second));
-    let stopped = Command::new("kill").args(["-TERM", &first.id().to_string()]).status().unwrap();
-    assert!(stopped.success() && first.wait().unwrap().success());
+    let stopped = Command::new("kill").args(["-TERM", &first.0.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && first.0.wait().unwrap().success());
 }
 
 #[test]
@@ -66,14 +79,12 @@ fn a_token_is_one_line_and_a_wrong_role_is_a_wrong_flag() {
 #[test]
 fn an_address_in_use_is_refused_before_anything_is_decided() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (mut first, url) = serving(folder.path());
+    let (_first, url) = serving(folder.path());
     let address = url.trim_start_matches("http://");
     let second = daybook(other.path()).args(["serve", "--listen", address]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(errors(&second).contains("cannot listen on"), "{}", errors(&second));
     assert!(!other.path().join("events.db").exists());
-    first.kill().unwrap();
-    first.wait().unwrap();
 }
 
 #[test]
@@ -86,13 +97,10 @@ fn what_was_acknowledged_is_there_after_a_kill_and_a_restart() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async { request.send().await.unwrap().json::<Value>().await.unwrap() })["data"]["cartCreate"].clone()
     };
-    let (mut first, url) = serving(folder.path());
+    let (first, url) = serving(folder.path());
     let before = create(&url);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    let (mut second, url) = serving(folder.path());
+    drop(first);
+    let (_second, url) = serving(folder.path());
     let after = create(&url);
     assert_eq!(after["position"].as_u64().unwrap(), before["position"].as_u64().unwrap() + 1);
-    second.kill().unwrap();
-    second.wait().unwrap();
 }

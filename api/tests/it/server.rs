@@ -24,7 +24,11 @@ pub fn config(folder: &Path) -> ServeConfig {
 
 impl Server {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::reopen(tempfile::tempdir().unwrap()).await
+    }
+
+    /// A server over the folder that another one has left.
+    pub async fn reopen(folder: TempDir) -> Self {
         let running = api::start(config(folder.path())).await.unwrap();
         Self { running, client: reqwest::Client::new(), folder }
     }
