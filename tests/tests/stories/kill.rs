@@ -15,18 +15,18 @@ use uuid::Uuid;
 
 use crate::{
     process::Process,
-    shopper::{Acknowledged, Shopper, stock_the_shelves},
+    shopper::{Acknowledged, SKUS, Shopper, stock_the_shelves},
     tables,
 };
 
 const BUYERS: usize = 6;
 
 /// A number up to `most` that is different every time.
-fn random(most: u64) -> u64 {
+pub fn random(most: u64) -> u64 {
     Uuid::new_v4().as_u64_pair().0 % most
 }
 
-async fn whole(log: &dyn Log) -> Vec<Recorded> {
+pub async fn whole(log: &dyn Log) -> Vec<Recorded> {
     let mut events: Vec<Recorded> = Vec::new();
     loop {
         let page = log.read(events.len() as u64, 5_000).await.unwrap();
@@ -38,7 +38,7 @@ async fn whole(log: &dyn Log) -> Vec<Recorded> {
 }
 
 /// Every acknowledged mutation is in the log: once, and no further on than the answer said.
-fn all_are_there(acknowledged: &[Acknowledged], events: &[Recorded]) {
+pub fn all_are_there(acknowledged: &[Acknowledged], events: &[Recorded]) {
     let mut last_of_command: BTreeMap<Uuid, Position> = BTreeMap::new();
     let mut command_of_key: BTreeMap<String, Uuid> = BTreeMap::new();
     for event in events {
@@ -64,8 +64,9 @@ async fn views_equal_a_fresh_build(folder: &Path, log: &Arc<dyn Log>) -> usize {
             std::fs::copy(folder.join(name), scratch.path().join(name)).unwrap();
         }
     }
-    let left = tables::caught_up(log, &scratch.path().join("views.db")).await;
-    let fresh = tables::caught_up(log, &scratch.path().join("fresh.db")).await;
+    let sqlite = |name: &str| format!("sqlite:{}", scratch.path().join(name).display());
+    let left = tables::caught_up(log, &sqlite("views.db")).await;
+    let fresh = tables::caught_up(log, &sqlite("fresh.db")).await;
     tables::assert_same(&left, &fresh);
     fresh.values().map(BTreeSet::len).sum()
 }
@@ -79,7 +80,8 @@ async fn kill_minus_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     let rounds = std::env::var("DAYBOOK_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<Acknowledged> = Vec::new();
-    stock_the_shelves(event_store::open(&events_db(folder.path())).unwrap()).await;
+    let shelves = SKUS.map(|sku| (sku.to_owned(), 100_000)).into();
+    stock_the_shelves(event_store::open(&events_db(folder.path())).await.unwrap(), &shelves).await;
     for round in 1..=rounds {
         let shop = Process::serve(folder.path());
         let buyers: Vec<_> = (0..BUYERS).map(|_| tokio::spawn(Shopper::new(&shop.url).buy_until_the_shop_is_gone())).collect();
@@ -90,7 +92,7 @@ async fn kill_minus_9_at_any_moment_loses_nothing_that_was_acknowledged() {
             acknowledged.extend(buyer.await.unwrap());
         }
 
-        let log = event_store::open_read_only(&events_db(folder.path())).unwrap();
+        let log = event_store::open_read_only(&events_db(folder.path())).await.unwrap();
         let events = whole(&*log).await;
         all_are_there(&acknowledged, &events);
         let verification = replay_tools::verify(log.clone(), 1, None, None).await.unwrap();
@@ -105,7 +107,7 @@ async fn kill_minus_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     assert!(acknowledged.len() > 20, "a load of {} mutations shows nothing", acknowledged.len());
     let shop = Process::serve(folder.path());
     answers_are_remembered(&shop, &acknowledged).await;
-    every_confirmed_payment_is_captured_once(folder.path()).await;
+    every_confirmed_payment_is_captured_once(&*event_store::open_read_only(&events_db(folder.path())).await.unwrap()).await;
 }
 
 /// A repeated request gets its first answer, however often the process died in between. What followed from it may have
@@ -121,14 +123,13 @@ async fn answers_are_remembered(shop: &Process, acknowledged: &[Acknowledged]) {
 }
 
 /// What was promised before a death is kept after it: the gateway is asked for each confirmed payment, and once.
-async fn every_confirmed_payment_is_captured_once(folder: &Path) {
-    let log = event_store::open_read_only(&events_db(folder)).unwrap();
+pub async fn every_confirmed_payment_is_captured_once(log: &dyn Log) {
     let streams = |events: &[Recorded], event_type: &str| -> Vec<String> {
         let of_type = events.iter().filter(|event| event.event.event_type == event_type);
         of_type.map(|event| event.event.stream.to_string()).collect()
     };
     for _ in 0..300 {
-        let events = whole(&*log).await;
+        let events = whole(log).await;
         let confirmed: BTreeSet<_> = streams(&events, "PaymentConfirmationRequested").into_iter().collect();
         let captures = streams(&events, "PaymentCaptured");
         let captured: BTreeSet<_> = captures.iter().cloned().collect();

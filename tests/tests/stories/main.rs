@@ -4,8 +4,10 @@
 
 mod house;
 mod kill;
+mod nodes;
 mod process;
 mod query_page;
 mod real_data;
 mod shopper;
+mod simulation;
 mod tables;

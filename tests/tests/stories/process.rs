@@ -37,9 +37,15 @@ pub struct Process {
 impl Process {
     /// Serves a folder on a free port; returns once it answers.
     pub fn serve(folder: &Path) -> Self {
+        Self::serve_with(folder, &[])
+    }
+
+    /// The same with settings in its environment.
+    pub fn serve_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(binary("daybook"))
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(folder)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

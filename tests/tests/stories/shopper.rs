@@ -36,8 +36,8 @@ impl Acknowledged {
     }
 }
 
-/// Fills the shelves of a shop that is not open yet.
-pub async fn stock_the_shelves(log: Arc<dyn Log>) {
+/// Fills the shelves of a shop that is not open yet, with so many units of each SKU.
+pub async fn stock_the_shelves(log: Arc<dyn Log>, shelves: &BTreeMap<String, u32>) {
     let engine = Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await.unwrap();
     let carry_out = async |decision: Box<dyn Decision>| {
         let (actor, command_id) = ("merchant:ana".to_owned(), Uuid::now_v7());
@@ -45,7 +45,7 @@ pub async fn stock_the_shelves(log: Arc<dyn Log>) {
             Metadata { actor, command_id, correlation_id: None, causation_id: None, trace_id: None, idempotency: None };
         engine.submit_boxed(decision, metadata).await.unwrap()
     };
-    for sku in SKUS {
+    let fill = async |(sku, units): (&String, &u32)| {
         let product_id = ProductId(Uuid::now_v7());
         let product = ProductCreated {
             product_id,
@@ -68,21 +68,43 @@ pub async fn stock_the_shelves(log: Arc<dyn Log>) {
         carry_out(Box::new(CreateProduct { product, variants: vec![variant] })).await;
         carry_out(Box::new(PublishProduct { product_id })).await;
         let stock = StockId { sku: Sku::new(sku).unwrap(), location: LocationId::new("main").unwrap() };
-        carry_out(Box::new(ReceiveStock { stock, quantity: 100_000, reference: None })).await;
-    }
+        carry_out(Box::new(ReceiveStock { stock, quantity: *units, reference: None })).await;
+    };
+    futures::future::join_all(shelves.iter().map(fill)).await;
     engine.drain().await;
 }
 
-const CREATE: &str = "mutation($input: CartCreateInput!) {
+/// What a shopper asks for.
+pub const CREATE: &str = "mutation($input: CartCreateInput!) {
     done: cartCreate(input: $input) { cart { id } position userErrors { code message } } }";
-const ADD: &str = "mutation($input: CartLinesAddInput!) {
+/// What a shopper asks for.
+pub const ADD: &str = "mutation($input: CartLinesAddInput!) {
     done: cartLinesAdd(input: $input) { cart { id } position userErrors { code message } } }";
-const UPDATE: &str = "mutation($input: CartUpdateInput!) {
+/// What a shopper asks for.
+pub const UPDATE: &str = "mutation($input: CartUpdateInput!) {
     done: cartUpdate(input: $input) { cart { id } position userErrors { code message } } }";
-const CHECKOUT: &str = "mutation($input: CartCheckoutInput!) {
+/// What a shopper asks for.
+pub const CHECKOUT: &str = "mutation($input: CartCheckoutInput!) {
     done: cartCheckout(input: $input) { order { id } payment { id } position userErrors { code message } } }";
-const CONFIRM: &str = "mutation($input: PaymentConfirmInput!) {
+/// What a shopper asks for.
+pub const CONFIRM: &str = "mutation($input: PaymentConfirmInput!) {
     done: paymentConfirm(input: $input) { payment { id } position userErrors { code message } } }";
+
+/// The input of `UPDATE`: who buys a cart, and where it goes.
+pub fn details(cart: &Value) -> Value {
+    let address = json!({ "name": "Ben", "line1": "Kai 1", "city": "Hamburg", "postalCode": "20457", "country": "DE" });
+    json!({ "cartId": cart, "email": "ben@example.com", "shippingAddress": address, "shippingMethod": "standard" })
+}
+
+/// What came back.
+pub enum Answer {
+    /// It was done.
+    Done(Value),
+    /// There is not enough of it.
+    SoldOut,
+    /// Nobody knows: the shop was gone, stopping or overloaded before it answered.
+    None,
+}
 
 /// A shopper with an empty basket.
 pub struct Shopper {
@@ -99,11 +121,25 @@ impl Shopper {
 
     /// Asks for a mutation; none when the shop is gone before it has answered.
     pub async fn ask(&self, query: &str, input: &Value) -> Option<Value> {
+        match self.answer(query, input).await {
+            Answer::Done(payload) => Some(payload),
+            Answer::SoldOut => panic!("{query}: there is not enough of it"),
+            Answer::None => None,
+        }
+    }
+
+    /// Asks for a mutation.
+    pub async fn answer(&self, query: &str, input: &Value) -> Answer {
         let body = json!({ "query": query, "variables": { "input": input } });
-        let answer = self.client.post(&self.graphql).json(&body).send().await.ok()?.json::<Value>().await.ok()?;
+        let Ok(response) = self.client.post(&self.graphql).json(&body).send().await else { return Answer::None };
+        let Ok(answer) = response.json::<Value>().await else { return Answer::None };
         let payload = &answer["data"]["done"];
-        assert_eq!(payload["userErrors"], json!([]), "{query}: {answer}");
-        Some(payload.clone())
+        match payload["userErrors"].as_array().map(|errors| errors.iter().map(|error| &error["code"]).collect::<Vec<_>>()) {
+            Some(codes) if codes.is_empty() => Answer::Done(payload.clone()),
+            Some(codes) if codes == ["INSUFFICIENT_STOCK"] => Answer::SoldOut,
+            Some(_) => panic!("{query}: {answer}"),
+            None => Answer::None,
+        }
     }
 
     async fn mutate(&mut self, query: &'static str, mut input: Value) -> Option<Value> {
@@ -118,11 +154,7 @@ impl Shopper {
         let cart = self.mutate(CREATE, json!({ "currency": "EUR" })).await?["cart"]["id"].clone();
         let lines = json!([{ "sku": sku, "quantity": 2 }, { "sku": SKUS[0], "quantity": 1 }]);
         self.mutate(ADD, json!({ "cartId": cart, "lines": lines })).await?;
-        let address = json!({ "name": "Ben", "line1": "Kai 1", "city": "Hamburg", "postalCode": "20457", "country": "DE" });
-        let details = json!({
-            "cartId": cart, "email": "ben@example.com", "shippingAddress": address, "shippingMethod": "standard"
-        });
-        self.mutate(UPDATE, details).await?;
+        self.mutate(UPDATE, details(&cart)).await?;
         let payment = self.mutate(CHECKOUT, json!({ "cartId": cart })).await?["payment"]["id"].clone();
         // The sandbox gateway answers twice to this token, as real ones sometimes do.
         let token = if sku == SKUS[1] { "sandbox_twice" } else { "a_card" };

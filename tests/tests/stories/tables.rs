@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -13,13 +12,16 @@ use projections::{ALL, Runner, Views};
 /// Rows as text, by table.
 pub type Tables = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Brings the views in a file up to the head of a log, and reads all their rows.
-pub async fn caught_up(log: &Arc<dyn Log>, path: &Path) -> Tables {
-    let views = Views::open(&format!("sqlite:{}", path.display())).unwrap();
+/// Waits until the views at an address are at the head of a log, brought there by this process or by another that keeps
+/// them, and reads all their rows.
+pub async fn caught_up(log: &Arc<dyn Log>, url: &str) -> Tables {
+    let views = Views::open(url).unwrap();
     let runner = Runner::start(log.clone(), views.clone(), ALL).await.unwrap();
     views.wait_for(log.head().await.unwrap().position, Duration::from_secs(60)).await.unwrap();
     runner.stop().await;
-    ALL.iter().flat_map(|projection| projection.tables).map(|table| (table.name, rows(&views, table))).collect()
+    let read =
+        move || ALL.iter().flat_map(|projection| projection.tables).map(|table| (table.name, rows(&views, table))).collect();
+    tokio::task::spawn_blocking(read).await.unwrap()
 }
 
 fn rows(views: &Views, table: &projections::Table) -> BTreeSet<String> {

@@ -2,10 +2,11 @@
 
 use super::{Text, found, hold, indent};
 
-/// Whether the file is compiled into what ships. Tests sit in `tests/` folders, in files called `tests.rs`, and in modules
-/// under `#[cfg(test)]`.
+/// Whether the file is compiled into what ships. Tests, and what they are made of, sit in `tests/` folders, in files called
+/// `tests.rs`, and in modules under `#[cfg(test)]`.
 fn is_product(file: &Text) -> bool {
-    file.is_rust() && file.path.contains("/src/") && !file.path.contains("/tests/") && !file.path.ends_with("/tests.rs")
+    let in_tests = file.path.starts_with("tests/") || file.path.contains("/tests/") || file.path.ends_with("/tests.rs");
+    file.is_rust() && file.path.contains("/src/") && !in_tests
 }
 
 /// The lines of a file that ship, with their numbers: without what is under `#[cfg(test)]`. The source is formatted, so an

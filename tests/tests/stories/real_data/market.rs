@@ -41,7 +41,7 @@ fn status_of(source: &str) -> OrderStatus {
 async fn every_order_of_a_market_place_is_there_with_its_status_payments_and_reviews() {
     let Some(dir) = real_data("olist") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let log = event_store::open(&format!("sqlite:{}", folder.path().join("events.db").display())).unwrap();
+    let log = event_store::open(&format!("sqlite:{}", folder.path().join("events.db").display())).await.unwrap();
     let source = ImportSource::Olist { dir: dir.clone() };
     let first = import_into(log.clone(), &source).await;
     let orders = table(&dir, "olist_orders_dataset.csv");

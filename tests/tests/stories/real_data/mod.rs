@@ -4,6 +4,7 @@
 //! looked at, else the stories are skipped.
 
 mod market;
+mod odd_days;
 mod retail;
 mod sales_book;
 

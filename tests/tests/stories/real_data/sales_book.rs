@@ -6,6 +6,10 @@ use std::{
     path::Path,
 };
 
+use chrono::NaiveDate;
+
+use super::odd_days::Day;
+
 /// Codes that are charges rather than goods.
 const CHARGES: [&str; 13] =
     ["POST", "DOT", "C2", "C3", "D", "M", "m", "ADJUST", "ADJUST2", "S", "BANK CHARGES", "AMAZONFEE", "B"];
@@ -16,6 +20,17 @@ pub struct Purchase {
     /// As `2009-12-01 07:45:00`.
     pub at: String,
     pub pence: i64,
+}
+
+/// What a plain invoice comes to.
+#[derive(Debug)]
+struct Invoice {
+    /// The day of its first row.
+    day: NaiveDate,
+    pence: i64,
+    /// Whether anyone ordered it: a row has a price, or goes to a known customer (two are free samples and nothing else).
+    /// The others write off stock or find it.
+    is_order: bool,
 }
 
 /// Sums over the file, in pence.
@@ -31,8 +46,8 @@ pub struct SalesBook {
     pub bad_debt: i64,
     /// By month, as `2009-12`.
     pub revenue_by_month: BTreeMap<String, i64>,
-    /// By day, as `2009-12-01`: revenue and the invoices of it.
-    pub by_day: BTreeMap<String, (i64, BTreeSet<String>)>,
+    /// By number.
+    invoices: BTreeMap<String, Invoice>,
     /// Goods sold, by stock code.
     pub revenue_by_code: BTreeMap<String, i64>,
     /// Sales less credit invoices, by the file's name of the country.
@@ -63,6 +78,12 @@ impl SalesBook {
         self.rows += 1;
         let pence = half_even(quantity * price);
         let kind = invoice.chars().next().filter(char::is_ascii_alphabetic);
+        if kind.is_none() {
+            let day = at[..10].parse().unwrap();
+            let entered = self.invoices.entry(invoice.to_owned()).or_insert(Invoice { day, pence: 0, is_order: false });
+            entered.pence += pence;
+            entered.is_order |= price != 0 || (quantity > 0 && !customer.is_empty());
+        }
         match kind {
             Some('C') => {
                 self.credit_rows += 1;
@@ -77,9 +98,6 @@ impl SalesBook {
                 self.sales += pence;
                 *self.revenue_by_month.entry(at[..7].to_owned()).or_default() += pence;
                 *self.net_by_country.entry(country.to_owned()).or_default() += pence;
-                let day = self.by_day.entry(at[..10].to_owned()).or_default();
-                day.0 += pence;
-                day.1.insert(invoice.to_owned());
                 if !CHARGES.contains(&code) {
                     *self.revenue_by_code.entry(code.to_owned()).or_default() += pence;
                 }
@@ -93,6 +111,15 @@ impl SalesBook {
             }
             _ => {}
         }
+    }
+
+    /// The orders of each day.
+    pub fn days(&self) -> BTreeMap<NaiveDate, Day> {
+        let mut days: BTreeMap<_, Day> = BTreeMap::new();
+        for (number, invoice) in self.invoices.iter().filter(|(_, invoice)| invoice.is_order) {
+            days.entry(invoice.day).or_default().insert(number.clone(), invoice.pence);
+        }
+        days
     }
 
     /// The codes that brought in most, the most first.
