@@ -1,6 +1,6 @@
 //! Sessions with the server: how each is set, how long anything may take, and what its errors mean.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
     Connection as _, PgConnection, PgPool,
@@ -125,6 +125,9 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
             _ => error.message().to_owned(),
         },
         None => match error {
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "a file that its address names is not there: sslrootcert, sslcert, sslkey or the socket".to_owned()
+            }
             sqlx::Error::PoolTimedOut => "no session with the server was free in time".to_owned(),
             error => error.to_string(),
         },

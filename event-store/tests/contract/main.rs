@@ -3,17 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod appends;
+mod chance;
 mod child;
 mod crash;
 mod disk;
 mod facts;
 mod file;
+mod kills;
 mod notes;
 mod power;
 mod reads;
 mod repository;
+mod rounds;
 mod server;
 mod server_faults;
+mod tls;
 
 /// Makes a test of each function for each adapter. A function takes a fresh log.
 macro_rules! contract {

@@ -5,8 +5,9 @@
 //! must find a loss, or it would prove nothing.
 
 mod disk;
+mod postgres;
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use event_schemas::Position;
 use event_store::{AppendError, Bookkeeping as _, Log as _, OpenOptions, Progress, SqliteLog};
@@ -15,13 +16,20 @@ use self::disk::Disk;
 use crate::{
     child::{self, Told},
     facts::{event, orders},
+    rounds::setting,
 };
 
 const WITHOUT_SYNC: &str = "DAYBOOK_TEST_WITHOUT_SYNC";
 
 /// How many power cuts to survive.
 fn rounds() -> u64 {
-    std::env::var("DAYBOOK_LOST_WRITE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10)
+    setting("DAYBOOK_LOST_WRITE_ROUNDS", 10)
+}
+
+fn report(store: &str, disk: &Disk, acknowledged: usize, begun: Instant) {
+    let (rounds, seed) = (rounds(), disk.chance.seed);
+    let each = begun.elapsed() / u32::try_from(rounds).unwrap();
+    println!("{rounds} power cuts of {store}, seed {seed}: {acknowledged} events acknowledged, 0 of them lost; {each:?} a cut");
 }
 
 /// Lets a child write until some appends were acknowledged, and cuts the power. Gives the last acknowledged position.
@@ -31,7 +39,7 @@ fn write_and_cut(disk: &mut Disk, without_sync: bool) -> Position {
         command.env(WITHOUT_SYNC, "yes");
     }
     let mut writer = Told::start(command);
-    let appends = disk.below(40) + 1;
+    let appends = disk.chance.below(40) + 1;
     let acknowledged = writer.by_ref().take(appends).last();
     writer.kill();
     let acknowledged = writer.last().or(acknowledged).expect("the child wrote something");
@@ -56,22 +64,30 @@ async fn lost(path: &Path, acknowledged: Position) -> Result<(), String> {
     }
 }
 
+async fn head(path: &Path) -> Position {
+    SqliteLog::open(path, OpenOptions::default()).unwrap().head().await.unwrap().position
+}
+
 #[tokio::test]
 async fn no_power_cut_takes_an_acknowledged_event() {
     let Some(mut disk) = Disk::new() else { return };
+    let (mut sum, mut before, begun) = (0, 0, Instant::now());
     for round in 1..=rounds() {
         let acknowledged = write_and_cut(&mut disk, false);
         let lost = lost(&disk.log(), acknowledged).await;
-        assert_eq!(lost, Ok(()), "power cut {round}, seed {}", disk.seed);
+        assert_eq!(lost, Ok(()), "power cut {round}, seed {}", disk.chance.seed);
         disk.settle();
+        sum += acknowledged - before;
+        before = head(&disk.log()).await;
     }
+    report("SQLite", &disk, usize::try_from(sum).unwrap(), begun);
 }
 
 #[tokio::test]
 async fn without_syncs_a_power_cut_takes_acknowledged_events() {
     let Some(mut disk) = Disk::new() else { return };
     let acknowledged = write_and_cut(&mut disk, true);
-    assert!(lost(&disk.log(), acknowledged).await.is_err(), "the test does not notice a loss, seed {}", disk.seed);
+    assert!(lost(&disk.log(), acknowledged).await.is_err(), "the test does not notice a loss, seed {}", disk.chance.seed);
 }
 
 #[tokio::test]
@@ -107,8 +123,7 @@ async fn a_batch_whose_sync_failed_never_comes_back() {
     let Some(disk) = Disk::new() else { return };
     Told::start(disk.child("power::child_is_refused_one_sync")).finish();
     // The power stayed on: the disk has even what was never synced.
-    let log = SqliteLog::open(&disk.log(), OpenOptions::default()).unwrap();
-    assert_eq!(log.head().await.unwrap().position, 2);
+    assert_eq!(head(&disk.log()).await, 2);
 }
 
 #[tokio::test]
@@ -117,7 +132,7 @@ async fn child_is_refused_one_sync() {
     let Some(path) = child::path() else { return };
     let log = SqliteLog::open(&path, OpenOptions::default()).unwrap();
     log.append(0, orders("o", 2)).await.unwrap();
-    disk::refuse_syncs(1);
+    disk::refuse_my_syncs(1);
     let refused = log.append(2, orders("p", 50)).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     assert_eq!(log.head().await.unwrap().position, 2);
@@ -137,11 +152,11 @@ async fn child_is_refused_all_syncs() {
     let Some(path) = child::path() else { return };
     let log = SqliteLog::open(&path, OpenOptions::default()).unwrap();
     log.append(0, orders("o", 2)).await.unwrap();
-    disk::refuse_syncs(1000);
+    disk::refuse_my_syncs(1000);
     assert!(matches!(log.append(2, orders("p", 50)).await, Err(AppendError::OutcomeUnknown(_))));
     assert!(log.head().await.is_err(), "the head is not told while it is not known");
     assert!(matches!(log.append(2, orders("q", 1)).await, Err(AppendError::Unavailable(_))));
-    disk::refuse_syncs(0);
+    disk::refuse_my_syncs(0);
     assert_eq!(log.head().await.unwrap().position, 2);
     assert_eq!(log.append(2, orders("r", 1)).await.unwrap(), 3);
 }

@@ -30,6 +30,7 @@ pub struct Postgres {
     programs: PathBuf,
     folder: TempDir,
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
     port: u16,
     server: Option<Child>,
 }
@@ -45,6 +46,16 @@ impl Postgres {
     /// # Panics
     /// If PostgreSQL is there and does not start.
     pub fn start_with(settings: &[&str]) -> Option<Self> {
+        let mut postgres = Self::stopped_with(settings, &[])?;
+        postgres.restart();
+        Some(postgres)
+    }
+
+    /// As [`Postgres::start_with`], but it is only made, with these options of `initdb`, and not started yet.
+    ///
+    /// # Panics
+    /// If PostgreSQL is there and makes no data folder.
+    pub fn stopped_with(settings: &[&str], init: &[&str]) -> Option<Self> {
         let Some(programs) = programs() else {
             println!("skipped: PostgreSQL is not installed here; ./test.sh installs it");
             return None;
@@ -52,10 +63,14 @@ impl Postgres {
         let folder = TempDir::with_prefix("daybook-postgres-").expect("a folder for the server");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder that the server may enter");
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let mut postgres = Self { programs, folder, settings, port: free_port(), server: None };
-        postgres.init();
-        postgres.run();
+        let postgres = Self { programs, folder, settings, environment: Vec::new(), port: free_port(), server: None };
+        postgres.init(init);
         Some(postgres)
+    }
+
+    /// Sets variables of the server's environment from its next start on.
+    pub fn set_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        self.environment.extend(variables);
     }
 
     /// The address of a database of this server; it is made when it is not there.
@@ -138,8 +153,33 @@ impl Postgres {
     /// # Panics
     /// If it does not come up.
     pub fn restart(&mut self) {
+        self.try_restart().unwrap_or_else(|log| panic!("PostgreSQL does not come up:\n{log}"));
+    }
+
+    /// As [`Postgres::restart`], for a server that may not come up.
+    ///
+    /// # Errors
+    /// What the server has logged, if it ended instead.
+    pub fn try_restart(&mut self) -> Result<(), String> {
         self.end("INT");
         self.run();
+        self.wait()
+    }
+
+    /// Waits until the server answers, such as after one of its processes was killed.
+    ///
+    /// # Errors
+    /// What the server has logged, if it ended instead.
+    pub fn wait(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        while !self.try_psql("postgres", "SELECT 1").expect("psql runs").status.success() {
+            let ended = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
+            if ended.is_some() || begun.elapsed() > PATIENCE {
+                return Err(self.log());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     fn end(&mut self, how: &str) {
@@ -148,7 +188,7 @@ impl Postgres {
         drop(server.wait());
     }
 
-    fn init(&self) {
+    fn init(&self, options: &[&str]) {
         let root = is_root();
         let home = fs::metadata(self.folder.path()).expect("the server's folder");
         if let (true, Some((uid, gid))) = (root, server_user()) {
@@ -159,7 +199,7 @@ impl Postgres {
         let data = self.data();
         let mut init = self.program("initdb");
         init.args(["-D", &data.to_string_lossy(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]);
-        let output = init.output().expect("initdb runs");
+        let output = init.args(options).output().expect("initdb runs");
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -169,17 +209,14 @@ impl Postgres {
         let mut command = self.program("postgres");
         command.args(["-D", &self.data().to_string_lossy(), "-p", &self.port.to_string()]);
         command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"]);
+        // After a crash a server syncs all its files before it begins: in one call, not in a thousand.
+        command.args(["-c", "recovery_init_sync_method=syncfs"]);
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.server = Some(command.spawn().expect("postgres starts"));
-        let begun = Instant::now();
-        while !self.try_psql("postgres", "SELECT 1").expect("psql runs").status.success() {
-            let ended = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "PostgreSQL does not come up:\n{}", self.log());
-            sleep(Duration::from_millis(20));
-        }
     }
 
     /// What the server has logged.
@@ -253,7 +290,8 @@ fn is_alive(pid: u32) -> bool {
     parent_of(pid).is_some_and(|(_, state)| state != 'Z')
 }
 
-fn signal(name: &str, pid: u32) {
+/// Sends a signal, such as `KILL` or `STOP`, to a process; one that is gone does not mind.
+pub fn signal(name: &str, pid: u32) {
     drop(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status());
 }
 

@@ -94,6 +94,11 @@ impl Proxy {
     pub fn cut_once(&self, text: &str, at: CutAt) {
         *self.state.trap.lock().unwrap_or_else(PoisonError::into_inner) = Some((text.as_bytes().to_vec(), at));
     }
+
+    /// Whether the connection that [`Proxy::cut_once`] is to cut has not been cut yet.
+    pub fn is_armed(&self) -> bool {
+        self.state.trap.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
 }
 
 impl Drop for Proxy {

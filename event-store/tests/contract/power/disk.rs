@@ -1,14 +1,15 @@
-//! The disk that can lose power, seen from the test.
+//! The disk that can lose power and fill up, seen from the test.
 
 use std::{
     fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use tempfile::TempDir;
 
-use crate::child;
+use crate::{chance::Chance, child};
 
 const KEPT: &str = "DAYBOOK_DISK_KEPT";
 const SECTOR: usize = 512;
@@ -16,18 +17,23 @@ const SECTOR: usize = 512;
 /// A folder for a log, and what is kept of it when the power goes.
 pub struct Disk {
     home: TempDir,
-    /// Where the chances began.
-    pub seed: u64,
-    chance: u64,
+    disk: PathBuf,
+    pub chance: Chance,
 }
 
 impl Disk {
     /// A new disk; none, with the reason printed, where it cannot be made.
     pub fn new() -> Option<Self> {
+        let mut disk = Self::over(Path::new("/"))?;
+        // Without symbolic links, as the system names open files.
+        disk.disk = disk.home.path().canonicalize().unwrap().join("disk");
+        fs::create_dir(&disk.disk).unwrap();
+        Some(disk)
+    }
+
+    /// A folder that is there, as a disk that has lost nothing yet.
+    pub fn over(folder: &Path) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
-        for folder in ["disk", "kept"] {
-            fs::create_dir(home.path().join(folder)).unwrap();
-        }
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/power/disk.c");
         let built =
             Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([home.path().join("disk.so"), source]).status();
@@ -35,61 +41,86 @@ impl Disk {
             println!("skipped: the disk that loses power needs a C compiler as `cc`, on Linux");
             return None;
         }
-        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-        Some(Self { home, seed, chance: seed })
-    }
-
-    fn disk(&self) -> PathBuf {
-        // Without symbolic links, as the system names open files.
-        self.home.path().canonicalize().unwrap().join("disk")
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let disk = Self { disk: folder.canonicalize().unwrap(), home, chance: Chance::new() };
+        disk.make_folder(&disk.kept());
+        Some(disk)
     }
 
     fn kept(&self) -> PathBuf {
         self.home.path().join("kept")
     }
 
+    /// A folder that a server's user may write as well.
+    fn make_folder(&self, folder: &Path) {
+        if !folder.exists() {
+            fs::create_dir(folder).unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+    }
+
     /// The log's file on it.
     pub fn log(&self) -> PathBuf {
-        self.disk().join("events.db")
+        self.disk.join("events.db")
+    }
+
+    /// What a process needs in its environment to work on this disk.
+    pub fn environment(&self) -> [(String, String); 3] {
+        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        [
+            ("LD_PRELOAD".to_owned(), text(self.home.path().join("disk.so"))),
+            ("DAYBOOK_DISK".to_owned(), text(self.disk.clone())),
+            (KEPT.to_owned(), text(self.kept())),
+        ]
     }
 
     /// A child that works on this disk.
     pub fn child(&self, test: &str) -> Command {
         let mut command = child::command(test, &self.log());
-        command.env("LD_PRELOAD", self.home.path().join("disk.so"));
-        command.env("DAYBOOK_DISK", self.disk()).env(KEPT, self.kept());
+        command.envs(self.environment());
         command
     }
 
-    /// A number below `end`, by chance (SplitMix64).
-    pub fn below(&mut self, end: usize) -> usize {
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.chance;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
+    /// The files on it, by their paths in it.
+    fn files(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.disk.join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let path = folder.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                self.make_folder(&self.kept().join(&path));
+                found.extend(self.files(&path));
+            } else {
+                found.push(path);
+            }
+        }
+        found
     }
 
     /// Takes away what was not synced: a name that was not, and of each file any of the sectors and any of the length.
     pub fn cut_power(&mut self) {
-        for entry in fs::read_dir(self.disk()).unwrap() {
-            let file = entry.unwrap().path();
-            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        for path in self.files(Path::new("")) {
+            let (file, kept) = (self.disk.join(&path), self.kept().join(&path));
+            let name = path.to_str().unwrap();
             // SQLite's shared memory is not meant to outlive a process.
             if name.ends_with("-shm") || !self.kept().join(format!("{name}.name")).exists() {
                 fs::remove_file(&file).unwrap();
                 continue;
             }
-            let (written, synced) = (fs::read(&file).unwrap(), fs::read(self.kept().join(&name)).unwrap_or_default());
-            fs::write(&file, self.mixed(&written, &synced)).unwrap();
+            let (written, synced) = (fs::read(&file).unwrap(), fs::read(&kept).unwrap_or_default());
+            if written != synced {
+                let mixed = self.mixed(&written, &synced);
+                fs::write(&file, &mixed).unwrap();
+                fs::write(&kept, &mixed).unwrap();
+            }
         }
     }
 
     fn mixed(&mut self, written: &[u8], synced: &[u8]) -> Vec<u8> {
         let (shorter, longer) = (written.len().min(synced.len()), written.len().max(synced.len()));
-        let mut mixed = vec![0; shorter + self.below(longer - shorter + 1)];
+        let mut mixed = vec![0; shorter + self.chance.below(longer - shorter + 1)];
         for (sector, bytes) in mixed.chunks_mut(SECTOR).enumerate() {
-            let source = if self.below(2) == 0 { written } else { synced };
+            let source = if self.chance.below(2) == 0 { written } else { synced };
             let from = source.get(sector * SECTOR..).unwrap_or_default();
             let length = bytes.len().min(from.len());
             bytes[..length].copy_from_slice(&from[..length]);
@@ -97,18 +128,42 @@ impl Disk {
         mixed
     }
 
-    /// Makes what is on the disk now what was synced: the power is back and the log was recovered.
+    /// Makes what is on the disk now what was synced: the power is back, and who opened the log did not work on this disk.
     pub fn settle(&self) {
-        for entry in fs::read_dir(self.disk()).unwrap() {
-            let file = entry.unwrap().path();
-            let name = file.file_name().unwrap().to_str().unwrap();
-            fs::copy(&file, self.kept().join(name)).unwrap();
+        let owner = fs::metadata(&self.disk).unwrap();
+        for path in self.files(Path::new("")) {
+            let kept = self.kept().join(&path);
+            fs::copy(self.disk.join(&path), &kept).unwrap();
+            let name = self.kept().join(format!("{}.name", path.display()));
+            fs::write(&name, []).unwrap();
+            for file in [kept, name] {
+                chown(file, Some(owner.uid()), Some(owner.gid())).unwrap();
+            }
         }
+    }
+
+    /// Files whose path begins so cannot grow from now on; with nothing, all can again.
+    pub fn fill(&self, begins: Option<&str>) {
+        let full = self.kept().join("FULL");
+        match begins {
+            Some(begins) => fs::write(full, begins).unwrap(),
+            None => fs::remove_file(full).unwrap(),
+        }
+    }
+
+    /// The next `count` syncs fail.
+    pub fn refuse_syncs(&self, count: u32) {
+        refuse_syncs(&self.kept(), count);
     }
 }
 
+fn refuse_syncs(kept: &Path, count: u32) {
+    let refuse = kept.join("REFUSE");
+    fs::write(&refuse, count.to_string()).unwrap();
+    fs::set_permissions(&refuse, fs::Permissions::from_mode(0o666)).unwrap();
+}
+
 /// In a child: the next `count` syncs fail.
-pub fn refuse_syncs(count: u32) {
-    let kept = PathBuf::from(std::env::var_os(KEPT).unwrap());
-    fs::write(kept.join("REFUSE"), count.to_string()).unwrap();
+pub fn refuse_my_syncs(count: u32) {
+    refuse_syncs(&PathBuf::from(std::env::var_os(KEPT).unwrap()), count);
 }
