@@ -192,13 +192,14 @@ fn drop_retired(connection: &PostgresConnection) -> Result<(), ViewError> {
     let old = format!("SELECT projection, generation FROM daybook_views.retired WHERE retired_at < now() - interval '{KEPT}'");
     for row in connection.wire.run(&old)? {
         let (projection, generation): (String, i64) = (get(&row, 0)?, get(&row, 1)?);
-        attempt(
-            connection,
-            &format!(
-                "DROP SCHEMA daybook_{projection}_g{generation} CASCADE;
-                 DELETE FROM daybook_views.retired WHERE projection = '{projection}' AND generation = {generation}"
-            ),
-        )?;
+        let sql = format!(
+            "DROP SCHEMA daybook_{projection}_g{generation} CASCADE;
+             DELETE FROM daybook_views.retired WHERE projection = '{projection}' AND generation = {generation}"
+        );
+        // Whoever is in the way of one is mostly in the way of all: waiting again for each would hold up the views.
+        if let Attempt::InTheWay = attempt(connection, &sql)? {
+            break;
+        }
     }
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! The schema `analytics`: what analysts see, what they may, and that nobody waits for them.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use event_store::{Log, MemoryLog};
+use event_store::{Log, MemoryLog, OpenOptions, PostgresLog};
 use projections::{ALL, Runner, Views};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use test_postgres::Postgres;
+use tokio::sync::oneshot;
 
 use crate::{
     runner::{LONG, followed},
@@ -116,6 +121,81 @@ async fn nobody_waits_for_the_open_transaction_of_an_analyst() {
         assert!(begun.elapsed() < LONG, "the old generation is still there");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    runner.stop().await;
+}
+
+/// Looks again and again whether a session waits for one of those with this name, and gives the longest wait.
+async fn longest_wait(url: String, name: &'static str, mut over: oneshot::Receiver<()>) -> Duration {
+    let waiting = format!(
+        "SELECT coalesce(max(EXTRACT(epoch FROM clock_timestamp() - waitstart)::float8), 0) FROM pg_locks AS l
+         WHERE NOT granted AND EXISTS (SELECT FROM pg_stat_activity AS a
+            WHERE a.application_name = '{name}' AND a.pid = ANY (pg_blocking_pids(l.pid)))"
+    );
+    let (mut looking, mut longest) = (PgConnection::connect(&url).await.unwrap(), 0.0_f64);
+    while over.try_recv().is_err() {
+        longest = longest.max(looking.fetch_one(&*waiting).await.unwrap().get(0));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Duration::from_secs_f64(longest)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_analyst_who_has_read_everything_holds_up_neither_the_log_nor_readers_nor_a_rebuild() {
+    let Some(server) = started_server() else { return };
+    let url = server.database("shop");
+    let without_sync = OpenOptions { without_sync: true, ..OpenOptions::default() };
+    let log: Arc<dyn Log> = Arc::new(PostgresLog::open(&url, without_sync).await.unwrap());
+    let (views, history) = (Views::open(&url).unwrap(), busy_days(40).events);
+    let (past, to_come) = history.split_at(history.len() / 2);
+    let mut head = log.append(0, past.to_vec()).await.unwrap();
+    let runner = Runner::start(Arc::clone(&log), views.clone(), ALL).await.unwrap();
+    views.wait_for(head, LONG).await.unwrap();
+    server.psql(
+        "shop",
+        "CREATE ROLE ana LOGIN IN ROLE daybook_analyst; GRANT USAGE ON SCHEMA daybook TO ana;
+        GRANT SELECT ON ALL TABLES IN SCHEMA daybook TO ana",
+    );
+
+    // The tables of the log as well, which an auditor may read; a stronger lock needs a right to write.
+    let mut analyst = PgConnection::connect(&format!("{}?application_name=ana", url.replace("postgres@", "ana@"))).await.unwrap();
+    analyst.execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    let tables = "SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname IN ('analytics', 'daybook') AND relkind IN ('r', 'v')";
+    let mut read = Vec::new();
+    for row in analyst.fetch_all(tables).await.unwrap() {
+        let count = format!("SELECT count(*) FROM {}", row.get::<String, _>(0));
+        analyst.execute(&*format!("LOCK TABLE {} IN ACCESS SHARE MODE", row.get::<String, _>(0))).await.unwrap();
+        read.push((analyst.fetch_one(&*count).await.unwrap().get::<i64, _>(0), count));
+    }
+    let (end, over) = oneshot::channel();
+    let watching = tokio::spawn(longest_wait(url.clone(), "ana", over));
+
+    // The shop goes on: appends, reads of the views, other analysts, and all views anew, of which the old ones would go.
+    let (mut appended, mut asked) = (Duration::ZERO, Duration::ZERO);
+    let timed = |longest: &mut Duration, begun: Instant| *longest = (*longest).max(begun.elapsed());
+    for projection in ALL {
+        runner.rebuild(projection.name).await.unwrap();
+    }
+    for few in to_come.chunks(to_come.len() / 60) {
+        let begun = Instant::now();
+        head = log.append(head, few.to_vec()).await.unwrap();
+        timed(&mut appended, begun);
+        server.psql("shop", "UPDATE daybook_views.retired SET retired_at = now() - interval '1 day'");
+        let begun = Instant::now();
+        ask(&server, &url, "SELECT count(*) FROM analytics.orders").unwrap();
+        timed(&mut asked, begun);
+    }
+    views.wait_for(head, LONG).await.unwrap();
+    let is_new = |freshness: &projections::Freshness| freshness.projections.iter().all(|status| status.generation >= 2);
+    tokio::time::timeout(LONG, views.watch().wait_for(is_new)).await.unwrap().unwrap();
+    end.send(()).unwrap();
+    let waited = watching.await.unwrap();
+    println!("longest append {appended:?}, longest question {asked:?}, longest wait for the analyst {waited:?}");
+    assert!(waited < Duration::from_secs(5), "someone waited for the analyst for {waited:?}");
+    for (before, count) in read {
+        assert_eq!(analyst.fetch_one(&*count).await.unwrap().get::<i64, _>(0), before, "{count}");
+    }
+    analyst.execute("COMMIT").await.unwrap();
     runner.stop().await;
 }
 
