@@ -251,7 +251,15 @@ impl Following {
             }
         }
         if cohorts.is_empty() {
-            self.with_writer(Writer::tend).await?;
+            let freshness = self.views.freshness().clone();
+            self.with_writer(move |writer| {
+                // A generation whose swap failed, or was cut off by a crash, has nothing left to read.
+                if writer.publish_caught_up(head)? {
+                    freshness.send_replace(Freshness { head, projections: writer.status(head) });
+                }
+                writer.tend()
+            })
+            .await?;
         }
         Ok(!cohorts.is_empty())
     }

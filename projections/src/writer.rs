@@ -235,13 +235,13 @@ impl Writer {
     }
 
     /// Puts every generation that has caught up with `head` in the place of the one that served until now, in one
-    /// transaction: readers see the old tables or the new ones, whole.
-    pub fn publish_caught_up(&mut self, head: Position) -> Result<(), ViewError> {
+    /// transaction: readers see the old tables or the new ones, whole. Gives whether there was any.
+    pub fn publish_caught_up(&mut self, head: Position) -> Result<bool, ViewError> {
         let ready = |follower: &Follower| {
             !follower.checkpoint.serving && follower.checkpoint.halted.is_none() && follower.checkpoint.position >= head
         };
         if !self.followers.iter().any(ready) {
-            return Ok(());
+            return Ok(false);
         }
         let spent = self.transaction(|writer| {
             let mut spent = Vec::new();
@@ -265,7 +265,7 @@ impl Writer {
                 follower.spent += spent;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// How each projection stands, given where the log ends.
