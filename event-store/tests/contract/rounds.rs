@@ -97,11 +97,12 @@ impl Ledger {
         }
         for batch in page.chunk_by(|one, next| one.event.stream == next.event.stream) {
             let of_round = whole(batch)?;
-            let told = batch[0].position <= acknowledged;
-            // What a session of the server had in hand when its client died may be written a moment later.
-            if of_round > round || (told && of_round != round && of_round + 1 != round) {
-                return Err(format!("position {} is of round {of_round}, acknowledged in {round}", batch[0].position));
+            let last = batch[batch.len() - 1].position;
+            // What a session of the server had in hand when its client died may be written a while later, between two others.
+            if of_round > round || (last == acknowledged && of_round != round) {
+                return Err(format!("position {last} is of round {of_round}, acknowledged in {round}"));
             }
+            let told = of_round == round && last <= acknowledged;
             *if told { &mut self.acknowledged } else { &mut self.unacknowledged } += batch.len();
         }
         self.read += page.len() as Position;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod failpoints;
 mod house;
 mod kill;
 mod nodes;
@@ -10,4 +11,5 @@ mod query_page;
 mod real_data;
 mod shopper;
 mod simulation;
+mod stalled;
 mod tables;

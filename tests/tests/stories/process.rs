@@ -29,7 +29,7 @@ impl Drop for Killed {
 
 /// A serving process. It is killed when this goes.
 pub struct Process {
-    _child: Killed,
+    child: Killed,
     /// Where it answers, such as `http://127.0.0.1:34567`.
     pub url: String,
 }
@@ -54,6 +54,10 @@ impl Process {
         let mut line = String::new();
         BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server did not start: {line:?}"));
-        Self { _child: child, url: ready["url"].as_str().unwrap().trim_end_matches('/').to_owned() }
+        Self { child, url: ready["url"].as_str().unwrap().trim_end_matches('/').to_owned() }
+    }
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
     }
 }
