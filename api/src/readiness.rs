@@ -72,6 +72,10 @@ impl Shop {
         } else if !self.engine.is_running() {
             troubles.push(Trouble::serious("DECIDER_ENDED", "no commands are decided any more; restart this node"));
         }
+        if let Some(reason) = self.engine.lost() {
+            let message = format!("{reason}: nothing is decided here until this node is started again; see the run-book first");
+            troubles.push(Trouble::serious("LOG_LOST_EVENTS", message));
+        }
         let offset = self.clock.offset();
         if offset.num_seconds().abs() >= MOST_CLOCK_OFFSET {
             let message = format!(

@@ -6,29 +6,31 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use domain::{Change, World};
 use event_schemas::{Metadata, Position, Proposed, StreamId, Timestamp, to_micros};
 use event_store::{AppendError, Log, ReadError, Snapshot};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, time::Instant};
+use uuid::Uuid;
 
 use crate::{
     Clock, EngineMetrics, Ids, Limits,
     batch::{Batch, Verdict},
     cache::Cache,
     engine::{Fault, Request},
+    landing::{End, Landing, NotLanded, landed},
     load::{answer_from_log, load},
 };
 
 /// How often a decision may ask for more before it counts as broken: the deepest chain of reads that follow from reads.
 const READ_ROUNDS: usize = 64;
-/// How often an append whose outcome is unknown is tried again, waiting twice as long each time.
-const UNKNOWN_RETRIES: u32 = 10;
 /// How many events are read at once to catch up with other nodes.
 const CATCH_UP_PAGE: usize = 1000;
+/// How long the log may say nothing before a node looks, ahead of its next append, whether what it has seen is still there.
+const SURE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Decider {
     log: Arc<dyn Log>,
@@ -37,31 +39,22 @@ pub(crate) struct Decider {
     limits: Limits,
     metrics: Arc<EngineMetrics>,
     cache: Cache,
-    /// Where the log ends as far as this node knows.
+    /// Where the log ends as far as this node knows, and the id of the event there.
     head: Position,
+    last: Option<Uuid>,
+    /// When the log last answered as it should.
+    heard: Option<Instant>,
+    /// Why nothing is decided any more: the log has lost what this node has seen.
+    lost: Arc<OnceLock<String>>,
     /// `recorded_at` never goes back, even when the clock does.
     recorded_at: Timestamp,
     /// The batch on its way to the log, and how many events it has.
     flight: Option<Batch>,
     flight_events: u64,
+    /// The event that the log ends with once that batch has landed.
+    flight_last: Option<Uuid>,
     /// The batch that is being decided.
     next: Batch,
-}
-
-type Landing = JoinHandle<Result<Position, NotLanded>>;
-
-/// Why a batch cannot be answered.
-enum NotLanded {
-    /// It was not appended, or nobody knows.
-    Append(AppendError),
-    /// It has no events, and where the log ends cannot be read.
-    Read(ReadError),
-}
-
-impl From<AppendError> for NotLanded {
-    fn from(error: AppendError) -> Self {
-        Self::Append(error)
-    }
 }
 
 impl Decider {
@@ -73,10 +66,30 @@ impl Decider {
         metrics: Arc<EngineMetrics>,
     ) -> Result<Self, ReadError> {
         let head = log.head().await?;
+        let End { position, event } = End::of(&*log, head.position).await?;
         let cache = Cache::new(limits.cache_bytes);
-        let recorded_at = head.recorded_at.unwrap_or_default();
-        let (flight, flight_events, next) = (None, 0, Batch::default());
-        Ok(Self { log, clock, ids, limits, metrics, cache, head: head.position, recorded_at, flight, flight_events, next })
+        Ok(Self {
+            log,
+            clock,
+            ids,
+            limits,
+            metrics,
+            cache,
+            head: position,
+            last: event,
+            heard: None,
+            lost: Arc::default(),
+            recorded_at: head.recorded_at.unwrap_or_default(),
+            flight: None,
+            flight_events: 0,
+            flight_last: None,
+            next: Batch::default(),
+        })
+    }
+
+    /// Says, once that is so, why nothing is decided any more.
+    pub fn lost(&self) -> Arc<OnceLock<String>> {
+        self.lost.clone()
     }
 
     /// Decides until the queue is closed and empty.
@@ -124,16 +137,18 @@ impl Decider {
         self.metrics.cache_hits.set(self.cache.hits());
         let events = std::mem::take(&mut batch.events);
         self.flight_events = events.len() as u64;
-        let (log, head, metrics) = (self.log.clone(), self.head, self.metrics.clone());
+        self.flight_last = events.last().map(|event| event.event_id).or(self.last);
+        let (log, end, metrics) = (self.log.clone(), self.end(), self.metrics.clone());
+        let sure = self.heard.is_some_and(|heard| heard.elapsed() < SURE);
         let landing = if events.is_empty() {
-            tokio::spawn(async move { still_at(&*log, head).await })
+            tokio::spawn(async move { end.still_stands(&*log).await })
         } else {
             self.metrics.batch_events.record(events.len() as u64);
             tokio::spawn(async move {
                 let begun = Instant::now();
-                let result = append_until_known(&*log, head, events).await;
+                let result = end.append(&*log, events, sure).await;
                 metrics.append_micros.record_micros(begun.elapsed());
-                Ok(result?)
+                result
             })
         };
         // Now the cache holds exactly what the log will hold when this lands: the moment to take snapshots.
@@ -146,22 +161,23 @@ impl Decider {
     async fn settle(&mut self, result: Result<Position, NotLanded>) {
         let Some(mut flight) = self.flight.take() else { return };
         self.flight_events = 0;
+        self.heard = None;
         match result {
             Ok(head) => {
                 self.metrics.events.add(head - self.head);
-                self.head = head;
+                (self.head, self.last, self.heard) = (head, self.flight_last, Some(Instant::now()));
                 flight.touched.iter().for_each(|stream| self.cache.unpin(stream));
                 self.save_snapshots(std::mem::take(&mut flight.snapshots));
                 self.answer(flight);
             }
             Err(NotLanded::Append(AppendError::HeadMoved { head })) if head < self.head => {
-                // Whatever is decided here rests upon events that are gone: a backup was put back, or a replica that lacked them took over.
-                let reason =
-                    format!("the log ends at position {head}, and this node has seen {}; restart it if that is meant", self.head);
-                tracing::error!(%reason, "the log has lost events");
-                let mut failed = self.take_back(flight);
-                failed.extend(self.take_back_next());
-                self.fail(failed, &Fault::NotWritten(reason));
+                let reason = format!("the log ends at position {head}, and this node has seen {}", self.head);
+                let failed = self.take_back(flight);
+                self.lose(failed, reason);
+            }
+            Err(NotLanded::Lost(reason)) => {
+                let failed = self.take_back(flight);
+                self.lose(failed, reason);
             }
             Err(NotLanded::Append(AppendError::HeadMoved { .. })) => {
                 self.metrics.head_moved.add(1);
@@ -169,16 +185,12 @@ impl Decider {
                 again.extend(self.take_back_next());
                 match self.catch_up().await {
                     Ok(()) => self.decide(again).await,
+                    Err(NotLanded::Lost(reason)) => self.lose(again, reason),
                     Err(error) => self.fail(again, &error.into()),
                 }
             }
             Err(error) => {
-                let fault = match error {
-                    NotLanded::Read(error) => error.into(),
-                    NotLanded::Append(AppendError::OutcomeUnknown(reason)) => Fault::OutcomeUnknown(reason),
-                    NotLanded::Append(AppendError::Invalid(reason)) => Fault::Broken(reason),
-                    NotLanded::Append(error) => Fault::NotWritten(error.to_string()),
-                };
+                let fault = Fault::from(error);
                 tracing::error!(%fault, "a batch failed");
                 let failed = self.take_back(flight);
                 self.fail(failed, &fault);
@@ -186,6 +198,16 @@ impl Decider {
                 self.decide(again).await;
             }
         }
+    }
+
+    /// Decides nothing any more: whatever is decided here rests upon events that are gone. A backup was put back, or a
+    /// replica that lacked them took over.
+    fn lose(&mut self, mut failed: Vec<Request>, reason: String) {
+        tracing::error!(%reason, "the log has lost events");
+        failed.extend(self.take_back_next());
+        self.fail(failed, &Fault::HistoryLost(reason.clone()));
+        // The first reason stands.
+        let _ = self.lost.set(reason);
     }
 
     /// Drops a batch's effects from the cache and gives its commands back.
@@ -211,12 +233,13 @@ impl Decider {
     }
 
     /// Reads what other nodes wrote and folds it into what is at hand.
-    async fn catch_up(&mut self) -> Result<(), ReadError> {
+    async fn catch_up(&mut self) -> Result<(), NotLanded> {
         loop {
-            let page = self.log.read(self.head, CATCH_UP_PAGE).await?;
+            let page = self.end().read_on(&*self.log, CATCH_UP_PAGE).await?;
+            self.heard = Some(Instant::now());
             let Some(last) = page.last() else { return Ok(()) };
             let ended = page.len() < CATCH_UP_PAGE;
-            self.head = last.position;
+            (self.head, self.last) = (last.position, Some(last.event.event_id));
             self.recorded_at = self.recorded_at.max(last.event.recorded_at);
             for recorded in page {
                 let stream = &recorded.event.stream;
@@ -242,6 +265,9 @@ impl Decider {
     /// A command whose reads are not at hand waits until they are loaded, together with those of the others. Commands that
     /// came at the same time have no promised order.
     async fn decide(&mut self, requests: Vec<Request>) {
+        if let Some(reason) = self.lost.get() {
+            return self.fail(requests, &Fault::HistoryLost(reason.clone()));
+        }
         let mut waiting = self.without_repeats(requests).await;
         for _ in 0..READ_ROUNDS {
             let mut missing = BTreeSet::new();
@@ -361,6 +387,10 @@ impl Decider {
         self.next.push(request, Verdict::Done { changes, position });
     }
 
+    fn end(&self) -> End {
+        End { position: self.head, event: self.last }
+    }
+
     /// The position after which the next batch goes, if the one on its way lands.
     fn base(&self) -> Position {
         self.head + self.flight_events
@@ -415,44 +445,4 @@ fn encode(metadata: &Metadata, changes: &[Change]) -> Result<Vec<(String, String
     let first = if metadata.idempotency.is_some() { serde_json::to_string(metadata)? } else { rest.clone() };
     let of = |index| if index == 0 { first.clone() } else { rest.clone() };
     changes.iter().enumerate().map(|(index, change)| Ok((change.event.payload()?, of(index)))).collect()
-}
-
-async fn landed(landing: &mut Option<Landing>) -> Result<Position, NotLanded> {
-    match landing {
-        Some(task) => task.await.unwrap_or_else(|error| Err(AppendError::OutcomeUnknown(error.to_string()).into())),
-        None => std::future::pending().await,
-    }
-}
-
-/// Whether the log still ends at `head`.
-async fn still_at(log: &dyn Log, head: Position) -> Result<Position, NotLanded> {
-    match log.head().await {
-        Ok(end) if end.position == head => Ok(head),
-        Ok(end) => Err(AppendError::HeadMoved { head: end.position }.into()),
-        Err(error) => Err(NotLanded::Read(error)),
-    }
-}
-
-/// Appends, and when the store does not say whether it did, asks again with the same events at the same place until that
-/// is decided: whichever batch holds the position after `head` is final, so no late commit can bring ours in twice.
-async fn append_until_known(log: &dyn Log, head: Position, events: Vec<Proposed>) -> Result<Position, AppendError> {
-    let (first, count) = (events.first().map(|event| event.event_id), events.len() as u64);
-    let mut outcome = log.append(head, events.clone()).await;
-    if !matches!(outcome, Err(AppendError::OutcomeUnknown(_))) {
-        return outcome;
-    }
-    for retry in 0..UNKNOWN_RETRIES {
-        tracing::warn!(head, retry, "an append's outcome is unknown; asking again");
-        tokio::time::sleep(Duration::from_millis(5 << retry)).await;
-        match log.append(head, events.clone()).await {
-            Ok(position) => return Ok(position),
-            Err(AppendError::HeadMoved { head: moved }) => match log.read(head, 1).await {
-                Ok(page) if page.first().map(|recorded| recorded.event.event_id) == first => return Ok(head + count),
-                Ok(page) if !page.is_empty() => return Err(AppendError::HeadMoved { head: moved }),
-                Ok(_) | Err(_) => {}
-            },
-            Err(error) => outcome = Err(AppendError::OutcomeUnknown(error.to_string())),
-        }
-    }
-    outcome
 }

@@ -1,20 +1,20 @@
 //! The engine's face: submit a decision, get a durable answer.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use domain::{Change, Decision, Refusal};
 use event_schemas::{Metadata, Position};
-use event_store::{Log, ReadError};
+use event_store::{AppendError, Log, ReadError};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
 };
 use uuid::Uuid;
 
-use crate::{Clock, EngineMetrics, Ids, decider::Decider};
+use crate::{Clock, EngineMetrics, Ids, decider::Decider, landing::NotLanded};
 
 /// What a caller gets for a decision that was made and is durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +63,10 @@ pub enum Fault {
     /// idempotency key to find out.
     #[error("the store did not say whether this was written: {0}")]
     OutcomeUnknown(String),
+    /// The log does not hold any more what this node has seen in it. Nothing was written, and nothing will be decided here
+    /// until the node is started again.
+    #[error("the log has lost events: {0}; restart this node if that is meant")]
+    HistoryLost(String),
     /// The engine is stopping. Nothing was written.
     #[error("the engine is stopping")]
     Stopping,
@@ -74,6 +78,18 @@ pub enum Fault {
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
         Self::NotRead(error.to_string())
+    }
+}
+
+impl From<NotLanded> for Fault {
+    fn from(error: NotLanded) -> Self {
+        match error {
+            NotLanded::Read(error) => error.into(),
+            NotLanded::Lost(reason) => Self::HistoryLost(reason),
+            NotLanded::Append(AppendError::OutcomeUnknown(reason)) => Self::OutcomeUnknown(reason),
+            NotLanded::Append(AppendError::Invalid(reason)) => Self::Broken(reason),
+            NotLanded::Append(error) => Self::NotWritten(error.to_string()),
+        }
     }
 }
 
@@ -123,6 +139,7 @@ struct Shared {
     ids: Arc<dyn Ids>,
     log_id: Uuid,
     metrics: Arc<EngineMetrics>,
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Engine {
@@ -135,9 +152,10 @@ impl Engine {
         let (queue, requests) = mpsc::channel(limits.queue);
         let log_id = log.id();
         let decider = Decider::new(log, clock.clone(), ids.clone(), limits, metrics.clone()).await?;
-        let decider = tokio::spawn(decider.run(requests));
-        let shared = Shared { queue: RwLock::new(Some(queue)), decider: Mutex::new(Some(decider)), clock, ids, log_id, metrics };
-        Ok(Self { shared: Arc::new(shared) })
+        let lost = decider.lost();
+        let decider = Mutex::new(Some(tokio::spawn(decider.run(requests))));
+        let queue = RwLock::new(Some(queue));
+        Ok(Self { shared: Arc::new(Shared { queue, decider, clock, ids, log_id, metrics, lost }) })
     }
 
     /// Decides, writes, and answers once it is durable.
@@ -204,6 +222,11 @@ impl Engine {
     pub fn is_running(&self) -> bool {
         let queue = self.shared.queue.read().unwrap_or_else(PoisonError::into_inner);
         queue.as_ref().is_some_and(|queue| !queue.is_closed())
+    }
+
+    /// Why nothing is decided any more although the engine runs: the log has lost events that this node has seen.
+    pub fn lost(&self) -> Option<&str> {
+        self.shared.lost.get().map(String::as_str)
     }
 
     /// The clock that commands get their time from.

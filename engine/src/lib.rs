@@ -7,6 +7,7 @@ mod cqrs_store;
 mod decider;
 mod engine;
 mod gateway;
+mod landing;
 mod load;
 mod metrics;
 mod processes;

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::ReceiveStock;
+use domain::{AdjustStock, ReceiveStock};
 use engine::{CommandError, Engine, Fault, Limits, SystemClock, SystemIds};
-use event_schemas::{Position, StockId};
+use event_schemas::{AdjustmentReason, Position, StockId};
 use event_store::{Log, PostgresLog};
 use test_postgres::{CutAt, Postgres, Proxy};
 
@@ -23,6 +23,11 @@ async fn node(url: &str) -> (Engine, Arc<PostgresLog>) {
 async fn receive(engine: &Engine, stock: StockId) -> Result<Position, CommandError> {
     let outcome = engine.submit(ReceiveStock { stock, quantity: 1, reference: None }, by("ana")).await?;
     Ok(outcome.position)
+}
+
+async fn take(engine: &Engine, stock: StockId) -> Result<Position, CommandError> {
+    let decision = AdjustStock { stock, delta: -1, reason: AdjustmentReason::Lost, note: None };
+    Ok(engine.submit(decision, by("ben")).await?.position)
 }
 
 /// What one node got done: the positions acknowledged to it, and how long each took.
@@ -163,9 +168,39 @@ async fn a_log_that_lost_what_a_node_has_seen_is_not_written_on() {
     for _ in 0..2 {
         let refused = receive(&engine, stock("NEW")).await;
         assert!(
-            matches!(&refused, Err(CommandError::Fault(Fault::NotWritten(reason))) if reason.contains("position 2")),
+            matches!(&refused, Err(CommandError::Fault(Fault::HistoryLost(reason))) if reason.contains("position")),
             "{refused:?}"
         );
     }
     assert_eq!(log.head().await.unwrap().position, 2);
+    assert!(engine.lost().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_decides_nothing_more_once_others_have_filled_a_gap_in_what_it_has_seen() {
+    let Some(server) = Postgres::start() else { return };
+    // How many events the other node writes where one was lost: the log ends where this node has seen it end, or beyond.
+    for (round, written) in [1, 2].into_iter().enumerate() {
+        let url = server.database(&format!("shop{round}"));
+        let ((writer, log), (refuser, _)) = (node(&url).await, node(&url).await);
+        for n in 0..3 {
+            receive(&writer, stock(&format!("S-{n}"))).await.unwrap();
+        }
+        assert!(matches!(take(&refuser, stock("NONE")).await, Err(CommandError::Refused(_))), "it has seen the log's end");
+        server.psql(&format!("shop{round}"), "DELETE FROM daybook.events WHERE position = 3");
+        let (other, _) = node(&url).await;
+        for n in 0..written {
+            receive(&other, stock(&format!("OTHER-{n}"))).await.unwrap();
+        }
+        // A node that has just heard of the log relies on that for a second.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        for _ in 0..2 {
+            let (wrote, refused) = (receive(&writer, stock("NEW")).await, take(&refuser, stock("NONE")).await);
+            assert!(matches!(&wrote, Err(CommandError::Fault(Fault::HistoryLost(_)))), "{written}: {wrote:?}");
+            assert!(matches!(&refused, Err(CommandError::Fault(Fault::HistoryLost(_)))), "{written}: {refused:?}");
+        }
+        assert!(writer.lost().is_some() && refuser.lost().is_some() && other.lost().is_none());
+        assert_eq!(log.head().await.unwrap().position, 2 + written);
+        receive(&node(&url).await.0, stock("NEW")).await.expect("a node that is started again goes by what is there");
+    }
 }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use domain::{AdjustStock, ReceiveStock};
-use engine::{CommandError, Engine, Limits, Outcome, SeededIds, SystemClock};
+use engine::{CommandError, Engine, Limits, Outcome, SystemClock, SystemIds};
 use event_schemas::{AdjustmentReason, Idempotency, LocationId, Metadata, Sku, StockId};
 use event_store::Log;
 use uuid::Uuid;
 
 pub async fn engine(log: Arc<impl Log>, limits: Limits) -> Engine {
-    let seed = u64::try_from(Arc::as_ptr(&log).addr()).unwrap() ^ u64::from(std::process::id());
-    let seed = seed ^ log.head().await.unwrap().position;
-    Engine::start(log, Arc::new(SystemClock), Arc::new(SeededIds::new(seed)), limits).await.unwrap()
+    // No two nodes of a log give the same ids.
+    Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), limits).await.unwrap()
 }
 
 pub fn tea() -> StockId {

@@ -297,7 +297,9 @@ impl Auditor {
                 self.count("unknown");
                 return None;
             }
-            Err(CommandError::Fault(Fault::Broken(_) | Fault::Unreadable(_))) => return untrue("the engine broke"),
+            Err(CommandError::Fault(Fault::Broken(_) | Fault::Unreadable(_) | Fault::HistoryLost(_))) => {
+                return untrue("the engine broke");
+            }
             Err(CommandError::Fault(_) | CommandError::Overloaded { .. }) => {
                 let lie = issued.written.is_some();
                 let finding = if lie { untrue("what was said not to be written is in the log") } else { None };

@@ -97,9 +97,14 @@ pub fn once_more(world: &World, batch: Vec<Proposed>) -> Vec<Proposed> {
 }
 
 /// What a node reads of the log.
-pub fn read(world: &World, for_engine: bool, mut page: Vec<Recorded>) -> Vec<Recorded> {
-    if for_engine && page.len() > 1 && world.bites(Bug::StaleCache, 500) {
-        page.drain(..page.len() - 1);
+pub fn read(world: &World, for_engine: bool, limit: usize, mut page: Vec<Recorded>) -> Vec<Recorded> {
+    // The first is what the node knows already, and looks for.
+    if for_engine && page.len() > 2 && world.bites(Bug::StaleCache, 500) {
+        page.drain(1..page.len() - 1);
+    }
+    // A node that does not look again believes that the log still ends where it last saw it end.
+    if for_engine && limit == 2 && world.bites(Bug::StaleRefusal, 1000) {
+        page.truncate(1);
     }
     page
 }

@@ -1,10 +1,7 @@
 //! The log as one node sees it on a bad day: slow, unreachable, silent about what it did. What the planted bugs do to it is
 //! marked by `bites`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp};
@@ -22,17 +19,11 @@ pub struct NodeLog {
     pub world: Arc<World>,
     pub life: Arc<Life>,
     pub for_engine: bool,
-    /// Where the log ends as far as this node was told.
-    seen: AtomicU64,
 }
 
 impl NodeLog {
     pub fn new(world: &Arc<World>, life: &Arc<Life>, for_engine: bool) -> Arc<Self> {
-        Arc::new(Self { world: world.clone(), life: life.clone(), for_engine, seen: AtomicU64::new(0) })
-    }
-
-    fn saw(&self, head: Position) -> Position {
-        self.seen.fetch_max(head, Ordering::SeqCst).max(head)
+        Arc::new(Self { world: world.clone(), life: life.clone(), for_engine })
     }
 
     /// A call on its way out or back. A dead node never hears of it again.
@@ -114,16 +105,12 @@ impl Log for NodeLog {
             None => world.commit(head, batch),
         };
         self.travel().await;
-        if let Ok(head) = outcome {
-            self.saw(head);
-        }
         outcome
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let page = self.ask("a read", |world| world.contents().truth.read(after, limit)).await?;
-        page.last().map(|last| self.saw(last.position));
-        Ok(bugs::read(&self.world, self.for_engine, page))
+        Ok(bugs::read(&self.world, self.for_engine, limit, page))
     }
 
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
@@ -147,12 +134,7 @@ impl Log for NodeLog {
     }
 
     async fn head(&self) -> Result<Head, ReadError> {
-        let known = self.seen.load(Ordering::SeqCst);
-        let head = self.ask("a look at the head", |world| world.contents().truth.head()).await?;
-        self.saw(head.position);
-        // A node that does not look again believes that the log still ends where it last saw it end.
-        let stale = known > 0 && self.world.bites(Bug::StaleRefusal, 1000);
-        Ok(if stale { Head { position: known, ..head } } else { head })
+        self.ask("a look at the head", |world| world.contents().truth.head()).await
     }
 
     fn watch(&self) -> watch::Receiver<Position> {
