@@ -55,6 +55,8 @@ pub(crate) struct Decider {
     flight_last: Option<Uuid>,
     /// The batch that is being decided.
     next: Batch,
+    /// Whether streams were loaded since the log was last read to its end: they may be newer than `head`.
+    loaded: bool,
 }
 
 impl Decider {
@@ -84,6 +86,7 @@ impl Decider {
             flight_events: 0,
             flight_last: None,
             next: Batch::default(),
+            loaded: false,
         })
     }
 
@@ -184,7 +187,7 @@ impl Decider {
                 let mut again = self.take_back(flight);
                 again.extend(self.take_back_next());
                 match self.catch_up().await {
-                    Ok(()) => self.decide(again).await,
+                    Ok(()) => self.decide_as_read(again).await,
                     Err(NotLanded::Lost(reason)) => self.lose(again, reason),
                     Err(error) => self.fail(again, &error.into()),
                 }
@@ -234,6 +237,7 @@ impl Decider {
 
     /// Reads what other nodes wrote and folds it into what is at hand.
     async fn catch_up(&mut self) -> Result<(), NotLanded> {
+        self.loaded = false;
         loop {
             let page = self.end().read_on(&*self.log, CATCH_UP_PAGE).await?;
             self.heard = Some(Instant::now());
@@ -260,6 +264,16 @@ impl Decider {
         }
     }
 
+    /// Decides upon a log that was just read to its end. What is refused then was refused at that place of the log, so it is
+    /// answered at once: a log that others write faster than this node can look twice would never stand still.
+    async fn decide_as_read(&mut self, requests: Vec<Request>) {
+        self.decide(requests).await;
+        if self.next.events.is_empty() && !self.loaded {
+            let refusals = std::mem::take(&mut self.next);
+            self.answer(refusals);
+        }
+    }
+
     /// Decides commands in the order they came, upon everything decided before, into the next batch.
     ///
     /// A command whose reads are not at hand waits until they are loaded, together with those of the others. Commands that
@@ -282,6 +296,7 @@ impl Decider {
                 return;
             }
             self.metrics.cache_misses.add(missing.len() as u64);
+            self.loaded = true;
             waiting = match load(&*self.log, &mut self.cache, missing.into_iter().collect()).await {
                 Ok(unreadable) => self.readable(incomplete, &unreadable),
                 Err(error) => return self.fail(incomplete.into_iter().map(|(request, _)| request).collect(), &error.into()),

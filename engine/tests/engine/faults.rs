@@ -81,6 +81,18 @@ async fn a_refusal_that_rests_upon_an_effect_is_only_told_once_the_effect_is_dur
 }
 
 #[tokio::test]
+async fn a_refusal_is_told_also_while_others_write_faster_than_a_node_can_look_twice() {
+    let log = Arc::new(FaultyLog::new());
+    let engine = engine(log.clone(), Limits::default()).await;
+    receive(&engine, 1).await.unwrap();
+    take_one(&engine).await.unwrap();
+    log.rival(1000).await;
+    assert!(matches!(take_one(&engine).await, Err(CommandError::Refused(_))));
+    assert!(matches!(take_one(&engine).await, Err(CommandError::Refused(_))));
+    assert!(log.rival_left() > 990, "it looked {} times", 1000 - log.rival_left());
+}
+
+#[tokio::test]
 async fn two_nodes_on_one_log_never_take_the_same_unit() {
     let log = Arc::new(MemoryLog::new());
     let (one, two) = (engine(log.clone(), Limits::default()).await, engine(log.clone(), Limits::default()).await);

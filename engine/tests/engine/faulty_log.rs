@@ -33,16 +33,40 @@ pub struct FaultyLog {
     fates: Mutex<VecDeque<Fate>>,
     appends: AtomicUsize,
     stream_reads: AtomicUsize,
+    rival: AtomicUsize,
 }
 
 impl FaultyLog {
     pub fn new() -> Self {
-        Self { inner: MemoryLog::new(), fates: Mutex::default(), appends: AtomicUsize::new(0), stream_reads: AtomicUsize::new(0) }
+        let [appends, stream_reads, rival] = Default::default();
+        Self { inner: MemoryLog::new(), fates: Mutex::default(), appends, stream_reads, rival }
     }
 
     /// The next appends meet these fates; later ones are written.
     pub fn doom(&self, fates: impl IntoIterator<Item = Fate>) {
         self.fates.lock().unwrap().extend(fates);
+    }
+
+    /// Another node writes an event now and after each look at the log from now on, up to so many.
+    pub async fn rival(&self, times: usize) {
+        self.rival.store(times, Ordering::SeqCst);
+        self.others_write().await;
+    }
+
+    /// How often the other node may still write.
+    pub fn rival_left(&self) -> usize {
+        self.rival.load(Ordering::SeqCst)
+    }
+
+    /// Another node writes, to a stream of its own.
+    async fn others_write(&self) {
+        let turn = |left: usize| left.checked_sub(1);
+        let Ok(left) = self.rival.fetch_update(Ordering::SeqCst, Ordering::SeqCst, turn) else { return };
+        let mut last = self.all().await.pop().unwrap();
+        last.event.event_id = Uuid::now_v7();
+        last.event.stream.aggregate_id = format!("RIVAL-{left}@main");
+        last.event.sequence = 1;
+        self.inner.append(last.position, vec![last.event]).await.unwrap();
     }
 
     pub fn appends(&self) -> usize {
@@ -83,7 +107,9 @@ impl Log for FaultyLog {
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-        self.inner.read(after, limit).await
+        let page = self.inner.read(after, limit).await;
+        self.others_write().await;
+        page
     }
 
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
