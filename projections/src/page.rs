@@ -1,22 +1,24 @@
 //! Pages of a sorted list with stable cursors: a cursor names the sort key and the id of a row, not a number of rows, so
 //! rows that come and go between two requests neither repeat nor hide others.
 
-use event_schemas::Timestamp;
-
-use crate::{Column, ColumnType, Reader, Row, Value, ViewError};
+use crate::{
+    Column, Reader, Row, Table, Value, ViewError,
+    conditions::{Conditions, Led, list},
+};
 
 /// The place of a row in a sorted list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
     sort: String,
-    key: Value<'static>,
-    id: Value<'static>,
+    /// What the row has in the columns that the list is sorted by.
+    keys: Vec<Value<'static>>,
 }
 
 impl Cursor {
     /// The cursor as text; opaque to clients.
     pub fn encode(&self) -> String {
-        serde_json::json!([self.sort, json(&self.key), json(&self.id)]).to_string()
+        let keys = self.keys.iter().map(json);
+        serde_json::Value::from_iter(std::iter::once(self.sort.as_str().into()).chain(keys)).to_string()
     }
 
     /// Reads a cursor.
@@ -24,13 +26,14 @@ impl Cursor {
     /// # Errors
     /// [`ViewError::BadCursor`] if it is not one.
     pub fn decode(text: &str) -> Result<Self, ViewError> {
-        let (sort, key, id): (String, serde_json::Value, serde_json::Value) =
-            serde_json::from_str(text).map_err(|_| ViewError::BadCursor)?;
-        Ok(Self { sort, key: from_json(key)?, id: from_json(id)? })
+        let parts: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| ViewError::BadCursor)?;
+        let mut parts = parts.into_iter();
+        let Some(serde_json::Value::String(sort)) = parts.next() else { return Err(ViewError::BadCursor) };
+        Ok(Self { sort, keys: parts.map(from_json).collect::<Result<_, _>>()? })
     }
 }
 
-fn json(value: &Value<'_>) -> serde_json::Value {
+pub(crate) fn json(value: &Value<'_>) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,
         Value::Integer(number) => (*number).into(),
@@ -91,115 +94,80 @@ pub struct Listed<T> {
     pub total: Option<u64>,
 }
 
-/// How a list is sorted: by an expression that is never null, and by the id where that is equal.
+/// How a list, or a part of it, is sorted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Order<'s> {
     /// Tells the cursors of one sorting from those of another.
     pub name: &'s str,
-    /// The SQL expression over the table `t`.
-    pub by: &'s str,
+    /// Columns of `t`, or of what is joined to it, that are never null and together unique. An index must have them.
+    pub by: &'s [&'s str],
     pub descending: bool,
-    /// The column that is unique.
-    pub id: &'s str,
+    /// Another table with at most one row `p` for each of `t`, and how it is joined: `JOIN … AS p ON …`.
+    pub beside: Option<(&'static Table, &'s str)>,
+    /// A condition that tells the rows of this part from those of the others.
+    pub part: Option<&'s str>,
 }
 
-/// Conditions that all hold, with their parameters.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Conditions {
-    clauses: Vec<String>,
-    parameters: Vec<Value<'static>>,
-}
-
-impl Conditions {
-    /// A condition with one `?`, if there is a value for it.
-    pub fn when<T: Column>(&mut self, value: Option<&T>, clause: &str) {
-        if let Some(value) = value {
-            self.with(clause, value);
-        }
+impl<'s> Order<'s> {
+    /// A list sorted by its own columns.
+    pub fn new(name: &'s str, by: &'s [&'s str], descending: bool) -> Self {
+        Self { name, by, descending, beside: None, part: None }
     }
 
-    /// A condition with one `?`.
-    pub fn with<T: Column>(&mut self, clause: &str, value: &T) {
-        self.clauses.push(clause.to_owned());
-        self.parameters.push(value.value().into_owned());
+    fn has(&self, cursor: &Cursor) -> bool {
+        cursor.sort == self.name
     }
 
-    /// A condition with a `?` for each value.
-    pub fn many(&mut self, clause: &str, values: impl IntoIterator<Item = Value<'static>>) {
-        self.clauses.push(clause.to_owned());
-        self.parameters.extend(values);
+    /// Whether a cursor has a value of the right type for each column.
+    fn fits<R: Row>(&self, cursor: &Cursor) -> bool {
+        let kind = |column: &str| {
+            let (alias, name) = column.split_once('.')?;
+            let table = if alias == "t" { R::TABLE } else { self.beside?.0 };
+            table.columns.iter().find(|column| column.name == name).map(|column| column.column_type)
+        };
+        let fits = |(column, value): (&&str, &Value<'_>)| kind(column).is_some() && value.column_type() == kind(column);
+        self.by.len() == cursor.keys.len() && self.by.iter().zip(&cursor.keys).all(fits)
     }
-
-    /// A condition without parameters.
-    pub fn plain(&mut self, clause: &str) {
-        self.clauses.push(clause.to_owned());
-    }
-
-    /// From (inclusive) and to (exclusive).
-    pub fn between(&mut self, column: &str, from: Option<&Timestamp>, to: Option<&Timestamp>) {
-        self.when(from, &format!("{column} >= ?"));
-        self.when(to, &format!("{column} < ?"));
-    }
-
-    /// The column is one of the values; none of them when there are none.
-    pub fn any_of<T: Column>(&mut self, column: &str, values: &[T]) {
-        self.clauses.push(format!("{column} IN (SELECT value FROM json_each(?))"));
-        self.parameters.push(list(values));
-    }
-
-    /// `WHERE …`, or nothing.
-    pub fn sql(&self) -> String {
-        if self.clauses.is_empty() { String::new() } else { format!("WHERE {}", self.clauses.join(" AND ")) }
-    }
-
-    pub fn parameters(&self) -> &[Value<'static>] {
-        &self.parameters
-    }
-}
-
-/// A list as one parameter, so that the statement is the same for any number of values.
-pub(crate) fn list<T: Column>(values: &[T]) -> Value<'static> {
-    let values = values.iter().map(|value| json(&value.value())).collect();
-    Value::Text(serde_json::Value::Array(values).to_string().into())
-}
-
-/// The type of a column of `t`; none of an expression that is more than a column.
-fn column_type<R: Row>(expression: &str) -> Option<ColumnType> {
-    let name = expression.strip_prefix("t.")?;
-    R::TABLE.columns.iter().find(|column| column.name == name).map(|column| column.column_type)
 }
 
 impl Reader<'_> {
-    /// A page of a table's rows: one statement, and one more for the count.
+    /// A page of a table's rows, in one statement and perhaps a few that count up to a bound; and one more for the count of
+    /// the whole list.
     pub(crate) fn page<R: Row>(&self, conditions: &Conditions, order: Order<'_>, page: &Page) -> Result<Listed<R>, ViewError> {
-        let Order { name, by, descending, id } = order;
-        let mut bounded = conditions.clone();
-        for (cursor, forward) in [(&page.after, true), (&page.before, false)] {
-            let Some(cursor) = cursor else { continue };
-            let fits = |at: &str, value: &Value<'_>| column_type::<R>(at).is_none_or(|kind| value.column_type() == Some(kind));
-            if cursor.sort != name || !fits(by, &cursor.key) || !fits(id, &cursor.id) {
-                return Err(ViewError::BadCursor);
-            }
-            let comparison = if forward != descending { ">" } else { "<" };
-            bounded.plain(&format!("({by}, {id}) {comparison} (?, ?)"));
-            bounded.parameters.extend([cursor.key.clone(), cursor.id.clone()]);
-        }
-        let direction = if descending != page.from_end { "DESC" } else { "ASC" };
-        let (columns, table, filter) = (R::TABLE.column_list("t."), R::TABLE.name, bounded.sql());
-        let sql = format!(
-            "SELECT {columns}, {by}, {id} FROM {table} AS t {filter} ORDER BY {by} {direction}, {id} {direction} LIMIT ?"
-        );
+        self.page_in_parts(conditions, &[order], page)
+    }
+
+    /// As [`Reader::page`], for a list whose parts follow one another, each with a sorting of its own.
+    pub(crate) fn page_in_parts<R: Row>(
+        &self,
+        conditions: &Conditions,
+        parts: &[Order<'_>],
+        page: &Page,
+    ) -> Result<Listed<R>, ViewError> {
+        let place = |cursor: &Option<Cursor>| -> Result<Option<usize>, ViewError> {
+            let Some(cursor) = cursor else { return Ok(None) };
+            let part = parts.iter().position(|part| part.has(cursor) && part.fits::<R>(cursor));
+            part.map(Some).ok_or(ViewError::BadCursor)
+        };
+        let (first, last) = (place(&page.after)?, place(&page.before)?);
+        let lead = conditions.lead(self, R::TABLE.name)?;
         let limit = page.limit as usize;
-        bounded.parameters.push(Value::Integer(i64::from(page.limit) + 1));
-        let (key_at, id_at) = (R::TABLE.columns.len(), R::TABLE.columns.len() + 1);
         let mut items = Vec::with_capacity(limit.min(1_000) + 1);
-        self.each(&sql, &bounded.parameters, |at| {
-            let damaged =
-                |error: crate::UnexpectedValue| ViewError::Damaged { table: table.to_owned(), reason: error.to_string() };
-            let cursor = Cursor { sort: name.to_owned(), key: at(key_at), id: at(id_at) };
-            items.push((cursor, R::read(at).map_err(damaged)?));
-            Ok(())
-        })?;
+        let mut wanted: Vec<_> = (first.unwrap_or(0)..=last.unwrap_or(parts.len() - 1)).collect();
+        if page.from_end {
+            wanted.reverse();
+        }
+        for number in wanted {
+            let bounds = Bounds {
+                after: page.after.as_ref().filter(|_| first == Some(number)),
+                before: page.before.as_ref().filter(|_| last == Some(number)),
+                from_end: page.from_end,
+                limit: limit + 1 - items.len(),
+            };
+            if bounds.limit > 0 {
+                self.read_part(&conditions.led(lead), &parts[number], bounds, &mut items)?;
+            }
+        }
         let more = items.len() > limit;
         items.truncate(limit);
         if page.from_end {
@@ -210,10 +178,29 @@ impl Reader<'_> {
         Ok(Listed { items, has_next, has_previous, total })
     }
 
+    fn read_part<R: Row>(
+        &self,
+        led: &[Led],
+        order: &Order<'_>,
+        bounds: Bounds<'_>,
+        items: &mut Vec<(Cursor, R)>,
+    ) -> Result<(), ViewError> {
+        let (sql, parameters) = statement::<R>(led, order, bounds);
+        let width = R::TABLE.columns.len();
+        self.each(&sql, &parameters, |at| {
+            let damaged =
+                |error: crate::UnexpectedValue| ViewError::Damaged { table: R::TABLE.name.to_owned(), reason: error.to_string() };
+            let keys = (width..width + order.by.len()).map(at).collect();
+            items.push((Cursor { sort: order.name.to_owned(), keys }, R::read(at).map_err(damaged)?));
+            Ok(())
+        })
+    }
+
     /// How many rows of a table meet the conditions.
     pub(crate) fn count<R: Row>(&self, conditions: &Conditions) -> Result<u64, ViewError> {
+        self.connection.read_whole();
         let sql = format!("SELECT count(*) FROM {} AS t {}", R::TABLE.name, conditions.sql());
-        Ok(u64::try_from(self.integer(&sql, conditions.parameters())?).unwrap_or(0))
+        Ok(u64::try_from(self.integer(&sql, &conditions.parameters())?).unwrap_or(0))
     }
 
     /// The rows whose column is one of the values, in one statement.
@@ -221,4 +208,50 @@ impl Reader<'_> {
         let tail = format!("WHERE t.{column} IN (SELECT value FROM json_each(?)) ORDER BY {order}");
         self.rows::<R>(&tail, &[list(values)])
     }
+}
+
+/// Which rows of a part are read.
+#[derive(Clone, Copy)]
+struct Bounds<'p> {
+    after: Option<&'p Cursor>,
+    before: Option<&'p Cursor>,
+    from_end: bool,
+    limit: usize,
+}
+
+/// The statement that reads rows of a part, each with the columns that it is sorted by.
+fn statement<R: Row>(led: &[Led], order: &Order<'_>, bounds: Bounds<'_>) -> (String, Vec<Value<'static>>) {
+    let by = order.by.join(", ");
+    let direction = if order.descending != bounds.from_end { "DESC" } else { "ASC" };
+    let sorted = |columns: &mut dyn Iterator<Item = String>| {
+        columns.map(|column| format!("{column} {direction}")).collect::<Vec<_>>().join(", ")
+    };
+    let sorting = sorted(&mut order.by.iter().map(|column| (*column).to_owned()));
+    let beside = order.beside.map_or("", |(_, join)| join);
+    let limit = Value::Integer(i64::try_from(bounds.limit).unwrap_or(i64::MAX));
+    let (mut selects, mut parameters) = (Vec::new(), Vec::new());
+    for led in led {
+        let mut led = led.clone();
+        if let Some(part) = order.part {
+            led.check(part);
+        }
+        for (cursor, forward) in [(bounds.after, true), (bounds.before, false)] {
+            let Some(cursor) = cursor else { continue };
+            let comparison = if forward != order.descending { ">" } else { "<" };
+            let holes = vec!["?"; order.by.len()].join(", ");
+            led.stretch(format!("({by}) {comparison} ({holes})"), cursor.keys.iter().cloned());
+        }
+        let (columns, table, filter) = (R::TABLE.column_list("t."), R::TABLE.name, led.sql());
+        selects.push(format!("SELECT {columns}, {by} FROM {table} AS t {beside} {filter} ORDER BY {sorting} LIMIT ?"));
+        parameters.append(&mut led.parameters);
+        parameters.push(limit.clone());
+    }
+    if let [only] = &mut selects[..] {
+        return (std::mem::take(only), parameters);
+    }
+    parameters.push(limit);
+    let width = R::TABLE.columns.len();
+    let merged = sorted(&mut (1..=order.by.len()).map(|number| (width + number).to_string()));
+    let selects = selects.iter().enumerate().map(|(number, select)| format!("SELECT * FROM ({select}) AS value_{number}"));
+    (format!("{} ORDER BY {merged} LIMIT ?", selects.collect::<Vec<_>>().join(" UNION ALL ")), parameters)
 }

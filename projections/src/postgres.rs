@@ -62,6 +62,12 @@ const SESSION: &str = "
     SET client_min_messages = warning; SET timezone = 'UTC'; SET standard_conforming_strings = on; SET jit = off;
     SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '120s';
     SET search_path = daybook_views;";
+/// A list, a batch or the rows of a fold are few and found by an index, whatever the statistics say of a table that has
+/// just grown: see `conditions.rs`.
+const BY_INDEX: &str =
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
+/// The opposite, for a question about a whole table, until the transaction ends.
+const WHOLE: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on";
 /// A crash of the database may take the last batches away, newest first and each of them whole: what is left is an earlier
 /// state of the views with its checkpoints, and the runner reads the rest from the log again.
 const WRITING: &str = "SET enable_seqscan = off; SET synchronous_commit = off;";
@@ -135,13 +141,11 @@ impl Store for PostgresStore {
     }
 
     fn reader(&self) -> Result<Box<dyn Connection>, ViewError> {
-        Ok(Box::new(self.open("", |_| Ok(Role::Reader))?))
+        Ok(Box::new(self.open(BY_INDEX, |_| Ok(Role::Reader))?))
     }
 
     fn loader(&self) -> Result<Box<dyn Connection>, ViewError> {
-        // It looks rows up by their keys and does nothing else, whatever the statistics say of a table that has just grown.
-        let by_key = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
-        Ok(Box::new(self.open(by_key, |_| Ok(Role::Loader))?))
+        Ok(Box::new(self.open(BY_INDEX, |_| Ok(Role::Loader))?))
     }
 
     fn writer(&self) -> Result<Box<dyn Connection>, ViewError> {

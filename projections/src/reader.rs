@@ -1,6 +1,7 @@
 //! Reading the views: a consistent snapshot of all of them, on pooled read-only connections.
 
 use std::{
+    cell::RefCell,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,7 +11,7 @@ use event_schemas::Position;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Freshness, ProjectionStatus, Row, Value, ViewError,
+    Explained, Freshness, ProjectionStatus, Row, Value, ViewError,
     checkpoint::{self, Checkpoint},
     store::{self, Connection, Dialect, Store},
 };
@@ -135,7 +136,7 @@ impl Views {
     /// Those of `read`, and if the store cannot be read.
     pub fn read_blocking<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, ViewError>) -> Result<T, ViewError> {
         let connection = self.begin()?;
-        let result = read(&Reader { connection: &*connection });
+        let result = read(&Reader { connection: &*connection, explained: None });
         let ended = connection.commit();
         let mut idle = self.idle();
         if ended.is_ok() && !connection.is_lost() && idle.len() < READERS {
@@ -176,7 +177,9 @@ impl Views {
 
 /// A consistent snapshot of all views. Every read of every view is a method here; see the file of each view.
 pub struct Reader<'c> {
-    connection: &'c dyn Connection,
+    pub(crate) connection: &'c dyn Connection,
+    /// Where the plans of statements are noted, if they are wanted.
+    pub(crate) explained: Option<&'c RefCell<Vec<Explained>>>,
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -221,6 +224,7 @@ impl Reader<'_> {
         parameters: &[Value<'_>],
         mut each: impl FnMut(&dyn Fn(usize) -> Value<'static>) -> Result<(), ViewError>,
     ) -> Result<(), ViewError> {
+        self.explain(sql, parameters)?;
         self.connection.each(sql, parameters, &mut each)
     }
 

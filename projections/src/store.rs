@@ -52,6 +52,9 @@ pub(crate) trait Connection: Send {
 
     fn roll_back(&self);
 
+    /// Says that what follows in this transaction asks about whole tables, not for a few of their rows.
+    fn read_whole(&self) {}
+
     /// Whether it must be given up after a failure, and another be opened.
     fn is_lost(&self) -> bool {
         false

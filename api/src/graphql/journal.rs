@@ -132,7 +132,7 @@ pub(crate) struct JournalQuery;
 
 #[Object]
 impl JournalQuery {
-    /// The journal, in the order of the log.
+    /// The journal by when things were booked, and in the order of the log where that is equal.
     #[graphql(guard = "Permission::ViewBooks", visible = "sees::books")]
     #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
     async fn journal(

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::{
-    MOVED, get,
+    MOVED, WHOLE, get,
     owner::Ownership,
     session::PostgresSession,
     wire::{LONG, Wire, arguments, filled, translate, value},
@@ -96,6 +96,10 @@ impl Connection for PostgresConnection {
         if let Err(error) = self.wire.run("ROLLBACK") {
             tracing::debug!(%error, "nothing to roll back");
         }
+    }
+
+    fn read_whole(&self) {
+        self.wire.defer(WHOLE);
     }
 
     fn is_lost(&self) -> bool {

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Column, Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
-    page::{Conditions, Order},
+    conditions::{Conditions, list},
+    page::Order,
     projection::add,
     views::statistics::{Verdict, Weeks, judge_count, judge_money},
 };
@@ -102,7 +103,6 @@ row! {
         /// The log positions of the first hundred of them, as a JSON list.
         positions: Vec<u64>,
     }
-    index "severity, day";
 }
 
 /// The days on which a currency has been traded.
@@ -378,15 +378,14 @@ impl Reader<'_> {
         if let Some(at_least) = filter.at_least {
             let all = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
             let wanted: Vec<_> = all.into_iter().filter(|severity| *severity >= at_least).collect();
-            conditions.any_of("t.severity", &wanted);
+            conditions.check("t.severity IN (SELECT value FROM json_each(?))", vec![list(&wanted)]);
         }
-        conditions.when(filter.metric.as_ref(), "t.metric = ?");
-        conditions.when(filter.currency.as_ref(), "t.currency = ?");
-        conditions.when(filter.from.as_ref(), "t.day >= ?");
-        conditions.when(filter.to.as_ref(), "t.day < ?");
-        conditions.when(filter.after.as_ref(), "t.position > ?");
-        let order = Order { name: "day", by: "t.day", descending: true, id: "(t.currency || ' ' || t.metric)" };
-        self.page(&conditions, order, page)
+        // There are a few a day at most, so those along the way to a page are not many.
+        conditions.check_when(filter.metric.as_ref(), "t.metric = ?");
+        conditions.check_when(filter.currency.as_ref(), "t.currency = ?");
+        conditions.between("t.day", filter.from.as_ref(), filter.to.as_ref(), true);
+        conditions.check_when(filter.after.as_ref(), "t.position > ?");
+        self.page(&conditions, Order::new("day", &["t.day", "t.currency", "t.metric"], true), page)
     }
 }
 

@@ -8,8 +8,7 @@ use event_schemas::{
 };
 
 use crate::{
-    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
-    page::{Conditions, Order},
+    Fact, FoldError, Projection, Reader, Row as _, Rows, ViewError,
     projection::{add, subtract},
 };
 
@@ -65,8 +64,6 @@ row! {
         /// When it expires unless something happens to it.
         expires_at: Timestamp,
     }
-    index "customer_id, updated_at";
-    index "updated_at, cart_id";
 }
 
 row! {
@@ -205,15 +202,6 @@ fn set<T: Clone>(held: &mut Option<T>, now: &Option<T>) {
     }
 }
 
-/// Which carts to list.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CartFilter {
-    /// Only in this state.
-    pub state: Option<CartState>,
-    /// Only of this customer.
-    pub customer_id: Option<CustomerId>,
-}
-
 impl Reader<'_> {
     /// The cart of an id.
     ///
@@ -221,17 +209,6 @@ impl Reader<'_> {
     /// If the store cannot be read.
     pub fn cart(&self, id: CartId) -> Result<Option<Cart>, ViewError> {
         self.row(&(id,))
-    }
-
-    /// Carts, the last changed first.
-    ///
-    /// # Errors
-    /// If the store cannot be read or a cursor is of another list.
-    pub fn carts(&self, filter: &CartFilter, page: &Page) -> Result<Listed<Cart>, ViewError> {
-        let mut conditions = Conditions::default();
-        conditions.when(filter.state.as_ref(), "t.state = ?");
-        conditions.when(filter.customer_id.as_ref(), "t.customer_id = ?");
-        self.page(&conditions, Order { name: "updated", by: "t.updated_at", descending: true, id: "t.cart_id" }, page)
     }
 
     /// The lines of each cart in the order in which they were put in, for a batch of carts in one statement.

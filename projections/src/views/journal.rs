@@ -13,7 +13,8 @@ use event_schemas::{
 
 use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
-    page::{Conditions, Order},
+    conditions::Conditions,
+    page::Order,
     projection::{add, subtract},
     views::order_money::{TakenBack, take_back},
 };
@@ -45,7 +46,9 @@ row! {
         /// The payment, if it is about one.
         payment_id: Option<PaymentId>,
     }
-    index "account";
+    index "booked_at, entry, line";
+    index "account, booked_at, entry, line";
+    index "currency, booked_at, entry, line";
     index "order_id";
 }
 
@@ -334,16 +337,16 @@ impl Reader<'_> {
         Ok(found.into_values().collect())
     }
 
-    /// Lines of the journal in the order of the log.
+    /// Lines of the journal by when they were booked, and in the order of the log where that is equal.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
     pub fn journal_lines(&self, filter: &JournalFilter, page: &Page) -> Result<Listed<JournalLine>, ViewError> {
         let mut conditions = Conditions::default();
-        conditions.when(filter.account.as_ref(), "t.account = ?");
-        conditions.when(filter.currency.as_ref(), "t.currency = ?");
-        conditions.when(filter.order_id.as_ref(), "t.order_id = ?");
-        conditions.between("t.booked_at", filter.from.as_ref(), filter.to.as_ref());
-        self.page(&conditions, Order { name: "entry", by: "t.entry", descending: false, id: "t.line" }, page)
+        conditions.many(filter.account.as_ref(), "t.account", true);
+        conditions.many(filter.currency.as_ref(), "t.currency", true);
+        conditions.few(filter.order_id.as_ref(), "t.order_id");
+        conditions.between("t.booked_at", filter.from.as_ref(), filter.to.as_ref(), true);
+        self.page(&conditions, Order::new("booked", &["t.booked_at", "t.entry", "t.line"], false), page)
     }
 }

@@ -6,7 +6,7 @@ use event_schemas::{CountryCode, Currency, CustomerId, FulfilmentStatus, OrderId
 
 use crate::{
     Fulfilment, Listed, Order, OrderChargeRow, OrderDiscountRow, OrderLineRow, OrderReturn, Page, Reader, Row, ViewError,
-    page::{self, Conditions},
+    conditions::Conditions, page,
 };
 
 /// Which orders to list; all that is absent does not restrict.
@@ -64,23 +64,24 @@ impl Reader<'_> {
         descending: bool,
         page: &Page,
     ) -> Result<Listed<Order>, ViewError> {
-        let mut conditions = Conditions::default();
-        conditions.when(filter.customer_id.as_ref(), "t.customer_id = ?");
-        if let Some(statuses) = &filter.statuses {
-            conditions.any_of("t.status", statuses);
-        }
-        conditions.when(filter.payment_status.as_ref(), "t.payment_status = ?");
-        conditions.when(filter.fulfilment_status.as_ref(), "t.fulfilment_status = ?");
-        conditions.when(filter.country.as_ref(), "t.country = ?");
-        conditions.when(filter.currency.as_ref(), "t.currency = ?");
-        conditions.when(filter.number.as_ref(), "t.number = ?");
-        conditions.between("t.placed_at", filter.from.as_ref(), filter.to.as_ref());
-        let (name, by) = match sort {
-            OrderSort::Placed => ("placed", "t.placed_at"),
-            OrderSort::Updated => ("updated", "t.updated_at"),
-            OrderSort::Gross => ("gross", "t.gross_minor"),
+        let (name, by): (_, &[_]) = match sort {
+            OrderSort::Placed => ("placed", &["t.placed_at", "t.order_id"]),
+            OrderSort::Updated => ("updated", &["t.updated_at", "t.order_id"]),
+            OrderSort::Gross => ("gross", &["t.gross_minor", "t.order_id"]),
         };
-        self.page(&conditions, page::Order { name, by, descending, id: "t.order_id" }, page)
+        let in_order = sort == OrderSort::Placed;
+        let mut conditions = Conditions::default();
+        conditions.few(filter.customer_id.as_ref(), "t.customer_id");
+        if let Some(statuses) = &filter.statuses {
+            conditions.any_of(statuses, "t.status", in_order);
+        }
+        conditions.many(filter.payment_status.as_ref(), "t.payment_status", in_order);
+        conditions.many(filter.fulfilment_status.as_ref(), "t.fulfilment_status", in_order);
+        conditions.many(filter.country.as_ref(), "t.country", in_order);
+        conditions.many(filter.currency.as_ref(), "t.currency", in_order);
+        conditions.few(filter.number.as_ref(), "t.number");
+        conditions.between("t.placed_at", filter.from.as_ref(), filter.to.as_ref(), in_order);
+        self.page(&conditions, page::Order::new(name, by, descending), page)
     }
 
     /// The orders of ids, for a batch in one statement.

@@ -83,6 +83,12 @@ row! {
     index "placed_at, order_id";
     index "customer_id, placed_at, order_id";
     index "status, placed_at, order_id";
+    index "payment_status, placed_at, order_id";
+    index "fulfilment_status, placed_at, order_id";
+    index "country, placed_at, order_id";
+    index "currency, placed_at, order_id";
+    index "updated_at, order_id";
+    index "gross_minor, order_id";
 }
 
 row! {

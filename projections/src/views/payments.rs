@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use event_schemas::{CommerceEvent, Currency, Money, OrderId, PaymentEvent, PaymentId, PaymentOpened, RefundId, Timestamp};
 
 use crate::{
-    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
-    page::{Conditions, Order},
+    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order,
     projection::add,
 };
 
@@ -80,6 +79,8 @@ row! {
     }
     index "order_id, opened_at";
     index "opened_at, payment_id";
+    index "status, opened_at, payment_id";
+    index "gateway, opened_at, payment_id";
 }
 
 text_enum! {
@@ -279,11 +280,11 @@ impl Reader<'_> {
     /// If the store cannot be read or a cursor is of another list.
     pub fn payments(&self, filter: &PaymentFilter, page: &Page) -> Result<Listed<Payment>, ViewError> {
         let mut conditions = Conditions::default();
-        conditions.when(filter.order_id.as_ref(), "t.order_id = ?");
-        conditions.when(filter.status.as_ref(), "t.status = ?");
-        conditions.when(filter.gateway.as_ref(), "t.gateway = ?");
-        conditions.between("t.opened_at", filter.from.as_ref(), filter.to.as_ref());
-        self.page(&conditions, Order { name: "opened", by: "t.opened_at", descending: true, id: "t.payment_id" }, page)
+        conditions.few(filter.order_id.as_ref(), "t.order_id");
+        conditions.many(filter.status.as_ref(), "t.status", true);
+        conditions.many(filter.gateway.as_ref(), "t.gateway", true);
+        conditions.between("t.opened_at", filter.from.as_ref(), filter.to.as_ref(), true);
+        self.page(&conditions, Order::new("opened", &["t.opened_at", "t.payment_id"], true), page)
     }
 
     /// The payments of each order, the oldest first, for a batch of orders in one statement.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use event_schemas::{CategoryId, Currency, ProductId, Sku, Slug, VariantId};
 
 use crate::{
-    Column as _, Listed, Page, Product, ProductPrice, ProductState, Reader, Value, Variant, VariantPrice, ViewError,
-    page::{Conditions, Order, list},
+    Column as _, Listed, Page, Product, ProductPrice, ProductState, Reader, Row as _, Value, Variant, VariantPrice, ViewError,
+    conditions::{Conditions, list},
+    page::Order,
 };
 
 /// Which products to list; all that is absent does not restrict.
@@ -93,33 +94,29 @@ const SELLABLE: &str = "EXISTS (SELECT 1 FROM variants v JOIN stock_levels s ON 
     WHERE v.product_id = t.product_id AND s.available + s.backorder_limit > 0)";
 
 impl ProductFilter {
-    fn conditions(&self) -> Conditions {
+    /// The conditions; `in_order` when the list is sorted by what an index has within a state.
+    fn conditions(&self, in_order: bool) -> Conditions {
         let mut conditions = Conditions::default();
-        conditions.when(self.state.as_ref(), "t.state = ?");
+        conditions.many(self.state.as_ref(), "t.state", in_order);
+        let mut has = |source: &str, parameters: Vec<Value<'static>>| conditions.has("product_id", source, parameters);
         if let Some(categories) = &self.category_ids {
-            conditions.with(
-                "t.product_id IN (SELECT product_id FROM product_categories WHERE category_id IN (SELECT value FROM json_each(?)))",
-                categories,
-            );
+            let source = "product_categories AS m WHERE m.category_id IN (SELECT value FROM json_each(?))";
+            has(source, vec![categories.value().into_owned()]);
         }
         for (name, values) in &self.attributes {
-            conditions.many(
-                "t.product_id IN (SELECT product_id FROM product_attributes
-                    WHERE name = ? AND value IN (SELECT value FROM json_each(?)))",
-                [name.value().into_owned(), list(values)],
-            );
+            let source = "product_attributes AS m WHERE m.name = ? AND m.value IN (SELECT value FROM json_each(?))";
+            has(source, vec![name.value().into_owned(), list(values)]);
         }
         if let Some((currency, from, to)) = &self.price {
-            conditions.many(
-                "t.product_id IN (SELECT product_id FROM product_prices
-                    WHERE currency = ? AND highest_minor >= ? AND lowest_minor <= ?)",
-                [currency.value().into_owned(), from.unwrap_or(i64::MIN).value(), to.unwrap_or(i64::MAX).value()]
-                    .map(Value::into_owned),
-            );
+            let (currency, from, to) = (currency.value().into_owned(), from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX));
+            // Each bound by itself, so that few at either end are found by an index of their own.
+            let highest = "product_prices AS m WHERE m.currency = ? AND m.highest_minor >= ?";
+            has(highest, vec![currency.clone(), Value::Integer(from)]);
+            has("product_prices AS m WHERE m.currency = ? AND m.lowest_minor <= ?", vec![currency, Value::Integer(to)]);
         }
         match self.available {
-            Some(true) => conditions.plain(SELLABLE),
-            Some(false) => conditions.plain(&format!("NOT {SELLABLE}")),
+            Some(true) => conditions.check(SELLABLE, Vec::new()),
+            Some(false) => conditions.check(&format!("NOT {SELLABLE}"), Vec::new()),
             None => {}
         }
         if let Some(search) = &self.search {
@@ -139,7 +136,7 @@ fn search_for(conditions: &mut Conditions, search: &str) {
     }
     let title = if clauses.is_empty() { "1 = 1" } else { &clauses.join(" AND ") };
     let clause = format!("(t.product_id IN (SELECT product_id FROM variants WHERE sku = ?) OR ({title}))");
-    conditions.many(&clause, parameters);
+    conditions.check(&clause, parameters);
 }
 
 impl Reader<'_> {
@@ -154,20 +151,39 @@ impl Reader<'_> {
         descending: bool,
         page: &Page,
     ) -> Result<Listed<Product>, ViewError> {
-        let id = "t.product_id";
-        let conditions = filter.conditions();
         match sort {
-            ProductSort::Title => self.page(&conditions, Order { name: "title", by: "t.title_lower", descending, id }, page),
-            ProductSort::Created => self.page(&conditions, Order { name: "created", by: "t.created_at", descending, id }, page),
-            ProductSort::Price(currency) => {
-                let without = if descending { i64::MIN } else { i64::MAX };
-                let by = format!(
-                    "COALESCE((SELECT lowest_minor FROM product_prices p
-                        WHERE p.product_id = t.product_id AND p.currency = '{currency}'), {without})"
-                );
-                self.page(&conditions, Order { name: &format!("price {currency}"), by: &by, descending, id }, page)
+            ProductSort::Title => {
+                let order = Order::new("title", &["t.title_lower", "t.product_id"], descending);
+                self.page(&filter.conditions(true), order, page)
             }
+            ProductSort::Created => {
+                let order = Order::new("created", &["t.created_at", "t.product_id"], descending);
+                self.page(&filter.conditions(true), order, page)
+            }
+            ProductSort::Price(currency) => self.products_by_price(&filter.conditions(false), currency, descending, page),
         }
+    }
+
+    /// Those with a price in the currency, and then those without.
+    fn products_by_price(
+        &self,
+        conditions: &Conditions,
+        currency: Currency,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<Product>, ViewError> {
+        let price = format!("product_prices AS p ON p.product_id = t.product_id AND p.currency = '{currency}'");
+        let (priced, unpriced) = (format!("price {currency}"), format!("no price {currency}"));
+        let join = format!("JOIN {price}");
+        let without = format!("NOT EXISTS (SELECT 1 FROM {})", price.replace(" ON ", " WHERE "));
+        let parts = [
+            Order {
+                beside: Some((ProductPrice::TABLE, &join)),
+                ..Order::new(&priced, &["p.lowest_minor", "p.product_id"], descending)
+            },
+            Order { part: Some(&without), ..Order::new(&unpriced, &["t.product_id"], descending) },
+        ];
+        self.page_in_parts(conditions, &parts, page)
     }
 
     /// The product of an id.
@@ -264,14 +280,15 @@ impl Reader<'_> {
     /// # Errors
     /// If the store cannot be read.
     pub fn product_facets(&self, filter: &ProductFilter, currency: Option<Currency>) -> Result<ProductFacets, ViewError> {
-        let conditions = filter.conditions();
+        self.connection.read_whole();
+        let conditions = filter.conditions(false);
         let listed = format!("SELECT t.product_id FROM products AS t {}", conditions.sql());
         let mut facets = ProductFacets::default();
         let sql = format!(
             "SELECT category_id, count(*) FROM product_categories WHERE product_id IN ({listed})
              GROUP BY 1 ORDER BY 2 DESC, 1"
         );
-        self.each(&sql, conditions.parameters(), |at| {
+        self.each(&sql, &conditions.parameters(), |at| {
             let (category_id, products) = (read(at(0))?, read(at(1))?);
             facets.categories.push(CategoryFacet { category_id, products });
             Ok(())
@@ -280,7 +297,7 @@ impl Reader<'_> {
             "SELECT name, value, count(*) FROM product_attributes WHERE product_id IN ({listed})
              GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2"
         );
-        self.each(&sql, conditions.parameters(), |at| {
+        self.each(&sql, &conditions.parameters(), |at| {
             facets.attributes.push(AttributeFacet { name: read(at(0))?, value: read(at(1))?, products: read(at(2))? });
             Ok(())
         })?;
@@ -299,7 +316,7 @@ impl Reader<'_> {
              FROM prices, span GROUP BY 1, 2 ORDER BY 1"
         );
         let mut found = Vec::new();
-        self.each(&sql, conditions.parameters(), |at| {
+        self.each(&sql, &conditions.parameters(), |at| {
             found.push(PriceFacet { from_minor: read(at(0))?, to_minor: read(at(1))?, products: read(at(2))? });
             Ok(())
         })?;

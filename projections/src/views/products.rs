@@ -56,6 +56,8 @@ row! {
         updated_at: Timestamp,
     }
     index "slug";
+    index "title_lower, product_id";
+    index "created_at, product_id";
     index "state, title_lower, product_id";
     index "state, created_at, product_id";
 }
@@ -149,6 +151,7 @@ row! {
         highest_minor: i64,
     }
     index "currency, lowest_minor, product_id";
+    index "currency, highest_minor, product_id";
 }
 
 /// The catalog as shoppers see it.

@@ -2,10 +2,7 @@
 
 use event_schemas::{CommerceEvent, CustomerId, OrderId, Personal, ReviewEvent, ReviewId, Timestamp};
 
-use crate::{
-    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
-    page::{Conditions, Order},
-};
+use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order};
 
 row! {
     /// A review of an order.
@@ -29,6 +26,7 @@ row! {
     }
     index "order_id";
     index "submitted_at, review_id";
+    index "rating, submitted_at, review_id";
 }
 
 /// The reviews.
@@ -55,8 +53,8 @@ impl Reader<'_> {
     /// If the store cannot be read or a cursor is of another list.
     pub fn reviews(&self, order: Option<OrderId>, rating: Option<u8>, page: &Page) -> Result<Listed<Review>, ViewError> {
         let mut conditions = Conditions::default();
-        conditions.when(order.as_ref(), "t.order_id = ?");
-        conditions.when(rating.as_ref(), "t.rating = ?");
-        self.page(&conditions, Order { name: "submitted", by: "t.submitted_at", descending: true, id: "t.review_id" }, page)
+        conditions.few(order.as_ref(), "t.order_id");
+        conditions.many(rating.as_ref(), "t.rating", true);
+        self.page(&conditions, Order::new("submitted", &["t.submitted_at", "t.review_id"], true), page)
     }
 }

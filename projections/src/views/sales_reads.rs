@@ -2,7 +2,7 @@
 
 use event_schemas::{CountryCode, Currency, Timestamp};
 
-use crate::{Reader, Value, ViewError, page::Conditions, store::Dialect};
+use crate::{Reader, Value, ViewError, conditions::Conditions, store::Dialect};
 
 /// What sales are broken down by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,9 +107,9 @@ pub struct SalesRow {
 impl SalesQuery {
     fn sql(&self, dialect: Dialect) -> (String, Conditions) {
         let mut conditions = Conditions::default();
-        conditions.when(self.currency.as_ref(), "currency = ?");
-        conditions.when(self.country.as_ref(), "country = ?");
-        conditions.between("hour", self.from.as_ref(), self.to.as_ref());
+        conditions.many(self.currency.as_ref(), "currency", false);
+        conditions.many(self.country.as_ref(), "country", false);
+        conditions.between("hour", self.from.as_ref(), self.to.as_ref(), true);
         let (table, key, orders) = match self.dimension {
             SalesDimension::None => ("sales_by_hour", "NULL", "orders"),
             SalesDimension::Country => ("sales_by_hour", "country", "orders"),
@@ -163,9 +163,10 @@ impl Reader<'_> {
     /// # Errors
     /// If the store cannot be read, or a sum does not fit in 64 bits.
     pub fn sales(&self, query: &SalesQuery) -> Result<Vec<SalesRow>, ViewError> {
+        self.connection.read_whole();
         let (sql, conditions) = query.sql(self.dialect());
         let mut found = Vec::new();
-        self.each(&sql, conditions.parameters(), |at| {
+        self.each(&sql, &conditions.parameters(), |at| {
             found.push(SalesRow {
                 starts_at: read(at(0))?,
                 key: read(at(1))?,

@@ -8,7 +8,8 @@ use event_schemas::{
 
 use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
-    page::{Conditions, Order},
+    conditions::Conditions,
+    page::Order,
     projection::{add, subtract},
 };
 
@@ -40,7 +41,8 @@ row! {
         /// When it last changed.
         updated_at: Timestamp,
     }
-    index "low, sku";
+    index "low, sku, location";
+    index "location, sku";
 }
 
 text_enum! {
@@ -247,10 +249,10 @@ impl Reader<'_> {
     pub fn stock_levels(&self, filter: &StockFilter, page: &Page) -> Result<Listed<StockLevel>, ViewError> {
         let mut conditions = Conditions::default();
         if let Some(skus) = &filter.skus {
-            conditions.any_of("t.sku", skus);
+            conditions.few_of(skus, "t.sku");
         }
-        conditions.when(filter.location.as_ref(), "t.location = ?");
-        conditions.when(filter.low.as_ref(), "t.low = ?");
-        self.page(&conditions, Order { name: "sku", by: "t.sku", descending: false, id: "t.location" }, page)
+        conditions.many(filter.location.as_ref(), "t.location", true);
+        conditions.many(filter.low.as_ref(), "t.low", true);
+        self.page(&conditions, Order::new("sku", &["t.sku", "t.location"], false), page)
     }
 }

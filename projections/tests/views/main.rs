@@ -9,6 +9,7 @@ mod analytics;
 mod anomalies;
 mod money;
 mod nodes;
+mod plans;
 mod reads;
 mod rebuild;
 mod runner;

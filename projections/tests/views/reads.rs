@@ -14,6 +14,8 @@ use crate::{
 
 on_each_store!(
     pages_in_both_directions_cover_the_catalog_once,
+    a_catalog_by_price_ends_with_what_has_none,
+    orders_in_one_of_several_states_come_in_one_order,
     a_cursor_of_another_sorting_or_of_nothing_is_refused,
     products_are_found_by_every_filter_alone_and_together,
     a_removed_variant_and_its_price_are_gone_from_the_catalog,
@@ -74,6 +76,81 @@ async fn pages_in_both_directions_cover_the_catalog_once(home: Home) {
             assert_eq!(titles(&views, &all(), sort, descending, &before), whole[2..7]);
         }
     }
+}
+
+async fn a_catalog_by_price_ends_with_what_has_none(home: Home) {
+    let mut history = catalog();
+    for number in 0..4 {
+        let created = ProductCreated {
+            product_id: ProductId(id(200 + number)),
+            title: format!("To come {number}"),
+            slug: Slug::new(format!("to-come-{number}")).unwrap(),
+            description: String::new(),
+            category_ids: vec![CategoryId(id(50))],
+            attributes: Default::default(),
+            tax_category: "standard".to_owned(),
+        };
+        history.happens(ProductId(id(200 + number)), ProductEvent::from(created), day(1, 0));
+    }
+    let views = views_of(&home, &history).await;
+    let sort = ProductSort::Price(Currency::new("GBP").unwrap());
+    for (filter, count) in [(all(), 16), (ProductFilter { category_ids: Some(vec![CategoryId(id(50))]), ..all() }, 8)] {
+        for descending in [false, true] {
+            let whole = titles(&views, &filter, sort, descending, &Page::first(100));
+            assert_eq!(whole.len(), count);
+            assert!(whole[count - 4..].iter().all(|title| title.starts_with("To come")), "{whole:?}");
+            assert_eq!(whole[0] == "Tea 0", !descending);
+            for from_end in [false, true] {
+                let (mut pages, mut page) = (Vec::new(), Page { from_end, ..Page::first(3) }.counted());
+                loop {
+                    let listed = views.read_blocking(|reader| reader.products(&filter, sort, descending, &page)).unwrap();
+                    assert_eq!(listed.total, Some(count as u64));
+                    let (first, last) = (listed.items[0].0.encode(), listed.items.last().unwrap().0.encode());
+                    let found: Vec<_> = listed.items.into_iter().map(|(_, product)| product.title).collect();
+                    let more = if from_end { listed.has_previous } else { listed.has_next };
+                    pages.push(found);
+                    match (more, from_end) {
+                        (false, _) => break,
+                        (true, true) => page.before = Some(Cursor::decode(&first).unwrap()),
+                        (true, false) => page.after = Some(Cursor::decode(&last).unwrap()),
+                    }
+                }
+                if from_end {
+                    pages.reverse();
+                }
+                assert_eq!(pages.concat(), whole);
+            }
+        }
+    }
+}
+
+async fn orders_in_one_of_several_states_come_in_one_order(home: Home) {
+    let views = views_of(&home, &busy_days(20)).await;
+    let of = |filter: &OrderFilter, sort, descending, page: &Page| {
+        views.read_blocking(|reader| reader.orders(filter, sort, descending, page)).unwrap()
+    };
+    let wanted = vec![OrderStatus::Cancelled, OrderStatus::Shipped, OrderStatus::Cancelled];
+    let filter = OrderFilter { statuses: Some(wanted.clone()), ..OrderFilter::default() };
+    for sort in [OrderSort::Placed, OrderSort::Updated, OrderSort::Gross] {
+        for descending in [false, true] {
+            let all = of(&OrderFilter::default(), sort, descending, &Page::first(1_000)).items;
+            let all = all.into_iter().map(|(_, order)| order).filter(|order| wanted.contains(&order.status));
+            let expected: Vec<_> = all.map(|order| order.order_id).collect();
+            let (mut found, mut page) = (Vec::new(), Page::first(7).counted());
+            loop {
+                let listed = of(&filter, sort, descending, &page);
+                assert_eq!(listed.total, Some(expected.len() as u64));
+                page = page.after(listed.items.last().unwrap().0.clone());
+                found.extend(listed.items.into_iter().map(|(_, order)| order.order_id));
+                if !listed.has_next {
+                    break;
+                }
+            }
+            assert!(found == expected && found.len() > 30, "{sort:?} {descending}: {} of {}", found.len(), expected.len());
+        }
+    }
+    let none = OrderFilter { statuses: Some(vec![]), ..OrderFilter::default() };
+    assert!(of(&none, OrderSort::Placed, true, &Page::first(7)).items.is_empty());
 }
 
 async fn a_cursor_of_another_sorting_or_of_nothing_is_refused(home: Home) {

@@ -20,6 +20,10 @@ impl Home {
         started_server().map(Self::Postgres)
     }
 
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     pub fn url(&self, name: &str) -> String {
         match self {
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join(name).display()),
