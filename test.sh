@@ -10,7 +10,7 @@ Runs every test of Daybook: units, contract suites, stories over the whole shop,
     ./test.sh                 all tests
     ./test.sh an_order        only tests whose name contains `an_order`
 
-On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium and libfaketime), through apt-get, with sudo unless
+On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium, libfaketime and nginx), through apt-get, with sudo unless
 you are root. Rust must be there: https://rustup.rs. With cargo-nextest the tests run faster; without it, `cargo test` runs them.
 
 Tests run in the release profile, so that what is tested is what ships. A test that needs something this machine does not
@@ -38,6 +38,7 @@ install_missing() {
     # Only one story each needs these, so their absence is not a failure.
     command -v chromium chromium-browser google-chrome >/dev/null || install chromium || true
     [ -n "$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ] || install libfaketime || true
+    [ -x /usr/sbin/nginx ] || install nginx-light || true
 }
 
 # Adds up what the two runners report: `Summary [1s] 9 tests run: 8 passed, 1 failed, 0 skipped` of nextest, and
