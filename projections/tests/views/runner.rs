@@ -9,7 +9,7 @@ use crate::{shop::busy_days, store::Home};
 
 on_each_store!(views_are_the_same_whatever_the_size_of_a_batch, a_runner_that_was_stopped_goes_on_where_it_stood,);
 
-pub const LONG: Duration = Duration::from_secs(20);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// Every row of every table of the shop's views, as text, in key order.
 pub fn contents(views: &Views) -> Vec<String> {

@@ -52,7 +52,7 @@ impl Balancer {
         }
         std::fs::write(folder.join("nginx.conf"), file).unwrap();
         let child = Command::new(nginx)
-            .args(["-g", "daemon off;", "-e", "stderr", "-p"])
+            .args(["-g", "daemon off; master_process off;", "-e", "stderr", "-p"])
             .arg(folder)
             .arg("-c")
             .arg(folder.join("nginx.conf"))
