@@ -4,6 +4,8 @@ mod bare_server;
 mod checkout;
 mod client;
 mod commands;
+mod large_shop;
+mod lists;
 mod measure;
 mod raw_log;
 mod read;
@@ -12,7 +14,7 @@ mod table;
 
 use clap::{Args, Subcommand};
 
-use self::{checkout::CheckoutArgs, commands::CommandsArgs, read::ReadArgs, rebuild::RebuildArgs};
+use self::{checkout::CheckoutArgs, commands::CommandsArgs, lists::ListsArgs, read::ReadArgs, rebuild::RebuildArgs};
 
 /// Flags of `daybook bench`.
 #[derive(Debug, Args)]
@@ -22,6 +24,7 @@ Examples:
   daybook bench commands --submitters 64 --seconds 20 --json
   daybook bench checkout --concurrency 32            whole purchases; needs `daybook serve --demo` in another terminal
   daybook bench read                                 queries against a bare GraphQL server; needs a running server
+  daybook bench lists                                lists in shops of 10 thousand, 1 million and 5 million events
   daybook bench rebuild                              every view of the demo shop, or of --log URL
 
 Figures depend on the machine and on what else it does; the ratio to the baseline of the same run depends on neither as much.")]
@@ -38,6 +41,8 @@ enum What {
     Checkout(CheckoutArgs),
     /// Queries over HTTP, against a running server and a bare GraphQL server
     Read(ReadArgs),
+    /// Pages of the lists of products and orders, in shops of different size
+    Lists(ListsArgs),
     /// Every view folded from the log, against reading and decoding the log alone
     Rebuild(RebuildArgs),
 }
@@ -51,6 +56,7 @@ pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
         What::Commands(args) => commands::run(args).await,
         What::Checkout(args) => checkout::run(args).await,
         What::Read(args) => read::run(args).await,
+        What::Lists(args) => lists::run(args).await,
         What::Rebuild(args) => rebuild::run(args).await,
     }
 }
@@ -64,6 +70,9 @@ pub enum BenchError {
     /// The log cannot be opened.
     #[error(transparent)]
     Open(#[from] event_store::OpenError),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Append(#[from] event_store::AppendError),
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] event_store::ReadError),
