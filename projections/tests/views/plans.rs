@@ -48,7 +48,7 @@ fn large_shop() -> History {
 
 fn review(history: &mut History, number: u128, at: Timestamp) {
     let (review_id, order_id) = (ReviewId(id(50_000 + number)), OrderId(id(10_000 + number)));
-    let rating = if number % 10 == 0 { 2 } else { 5 };
+    let rating = if number.is_multiple_of(10) { 2 } else { 5 };
     let submitted = ReviewSubmitted { review_id, order_id, customer_id: None, rating, title: None, comment: None };
     history.happens(review_id, ReviewEvent::from(submitted), at);
 }
