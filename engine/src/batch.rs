@@ -1,12 +1,15 @@
 //! Commands decided together, whose events go to the log in one append.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, btree_map};
 
 use domain::{Change, Refusal};
-use event_schemas::{Position, Proposed, StreamId};
+use event_schemas::{Position, Proposed, StreamId, Timestamp};
 use event_store::Snapshot;
 
-use crate::engine::{CommandError, Outcome, Request};
+use crate::{
+    cache::Entry,
+    engine::{CommandError, Outcome, Request},
+};
 
 /// What was decided about a command, to be told once everything it rests upon is durable. A refusal rests upon earlier
 /// commands too: "out of stock" is only true if the order that took the last unit is.
@@ -28,12 +31,15 @@ struct Answer {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub events: Vec<Proposed>,
-    pub touched: Vec<StreamId>,
+    /// The streams that it touches, as they were before.
+    pub before: BTreeMap<StreamId, Entry>,
     /// States as they will be once the batch is durable, to be saved then.
     pub snapshots: Vec<Snapshot>,
     answers: Vec<Answer>,
     by_scope: HashMap<String, usize>,
     waiting: usize,
+    /// When, by the cache's count, the first of its decisions began to read.
+    pub since: u64,
 }
 
 impl Batch {
@@ -67,6 +73,44 @@ impl Batch {
                 None
             }
             None => Some(request),
+        }
+    }
+
+    /// The idempotency keys of the commands that wait.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.answers.iter().filter_map(|answer| Some(&*answer.request.metadata.idempotency.as_ref()?.scope))
+    }
+
+    /// Takes in the batch that was decided upon this one. Gives the streams that both touch.
+    pub fn join(&mut self, next: Self) -> Vec<StreamId> {
+        let before = self.answers.len();
+        self.by_scope.extend(next.by_scope.into_iter().map(|(scope, index)| (scope, before + index)));
+        self.answers.extend(next.answers);
+        self.events.extend(next.events);
+        self.waiting += next.waiting;
+        let mut both = Vec::new();
+        for (stream, entry) in next.before {
+            match self.before.entry(stream) {
+                btree_map::Entry::Vacant(vacant) => drop(vacant.insert(entry)),
+                btree_map::Entry::Occupied(occupied) => both.push(occupied.key().clone()),
+            }
+        }
+        both
+    }
+
+    /// Moves it to so many positions later, and to no earlier time than what is before it now.
+    pub fn move_by(&mut self, positions: u64, not_before: Timestamp) {
+        for event in &mut self.events {
+            let recorded_at = event.recorded_at.max(not_before);
+            if event.occurred_at == event.recorded_at {
+                event.occurred_at = recorded_at;
+            }
+            event.recorded_at = recorded_at;
+        }
+        for answer in &mut self.answers {
+            if let Verdict::Done { position, .. } = &mut answer.verdict {
+                *position += positions;
+            }
         }
     }
 

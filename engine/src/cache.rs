@@ -1,7 +1,7 @@
 //! The bounded cache of aggregate states that decisions read.
 //!
-//! It holds states as they will be once every batch on its way is durable. A stream with such a pending effect is pinned:
-//! it can be dropped when the batch fails, but not evicted, because the log does not know the effect yet.
+//! It holds states as they will be once every batch on its way is durable. A stream with such a pending effect is held:
+//! it goes back to what it was when the batch fails, and is not evicted, because the log does not know the effect yet.
 
 use std::{cell::Cell, collections::HashMap};
 
@@ -12,7 +12,7 @@ use event_schemas::{CommerceEvent, Sequence, StreamId};
 const ENTRY_BYTES: usize = 256;
 
 /// One aggregate at hand.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub state: State,
     /// The last event folded in.
@@ -35,18 +35,36 @@ pub(crate) struct Cache {
     entries: HashMap<StreamId, Entry>,
     bytes: usize,
     budget: usize,
+    /// Counts what is read.
     tick: Cell<u64>,
     hits: Cell<u64>,
+    /// When what was evicted last had been read, at the latest.
+    forgotten: u64,
 }
 
 impl Cache {
     pub fn new(budget: usize) -> Self {
-        Self { entries: HashMap::new(), bytes: 0, budget, tick: Cell::new(0), hits: Cell::new(0) }
+        Self { entries: HashMap::new(), bytes: 0, budget, tick: Cell::new(0), hits: Cell::new(0), forgotten: 0 }
     }
 
     /// How often a decision found what it read.
     pub fn hits(&self) -> u64 {
         self.hits.get()
+    }
+
+    /// What [`Self::was_read_since`] and [`Self::has_forgotten_since`] go by.
+    pub fn now(&self) -> u64 {
+        self.tick.get()
+    }
+
+    /// Whether a stream at hand was read since then.
+    pub fn was_read_since(&self, stream: &StreamId, then: u64) -> bool {
+        self.entries.get(stream).is_some_and(|entry| entry.used.get() > then)
+    }
+
+    /// Whether something that was read since then was evicted, so that nobody knows what it was.
+    pub fn has_forgotten_since(&self, then: u64) -> bool {
+        self.forgotten > then
     }
 
     pub fn contains(&self, stream: &StreamId) -> bool {
@@ -81,18 +99,26 @@ impl Cache {
         Some(entry.sequence)
     }
 
-    /// Pins a stream that a batch on its way touches.
-    pub fn pin(&mut self, stream: &StreamId) {
-        if let Some(entry) = self.entries.get_mut(stream) {
-            entry.pending += 1;
-        }
+    /// Holds a stream that a batch is about to touch, and gives it as it is now.
+    pub fn hold(&mut self, stream: &StreamId) -> Option<Entry> {
+        let entry = self.entries.get_mut(stream)?;
+        let before = entry.clone();
+        entry.pending += 1;
+        Some(before)
     }
 
     /// The batch is durable: its hold on the stream ends.
-    pub fn unpin(&mut self, stream: &StreamId) {
+    pub fn release(&mut self, stream: &StreamId) {
         if let Some(entry) = self.entries.get_mut(stream) {
             entry.pending = entry.pending.saturating_sub(1);
         }
+    }
+
+    /// The batch came to nothing: the stream is again what it was when [`Self::hold`] gave it.
+    pub fn put_back(&mut self, stream: StreamId, before: Entry) {
+        self.remove(&stream);
+        self.bytes += before.bytes;
+        self.entries.insert(stream, before);
     }
 
     /// Notes that a snapshot is being written.
@@ -127,7 +153,15 @@ impl Cache {
             done.then_some(used)
         });
         let oldest_kept = oldest_kept.unwrap_or(u64::MAX);
-        self.entries.retain(|_, entry| !free(entry) || entry.used.get() >= oldest_kept);
+        let mut forgotten = self.forgotten;
+        self.entries.retain(|_, entry| {
+            let kept = !free(entry) || entry.used.get() >= oldest_kept;
+            if !kept {
+                forgotten = forgotten.max(entry.used.get());
+            }
+            kept
+        });
+        self.forgotten = forgotten;
         self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
     }
 
@@ -174,11 +208,26 @@ mod tests {
     #[test]
     fn a_stream_with_an_effect_on_its_way_is_never_evicted() {
         let mut cache = filled(100_000, 1);
-        cache.pin(&stream(0));
+        cache.hold(&stream(0)).unwrap();
         for n in 1..1000 {
             cache.insert(stream(n), State::absent("order").unwrap(), 1, (0, 0), 1000);
         }
         cache.evict();
         assert!(cache.contains(&stream(0)));
+    }
+
+    #[test]
+    fn a_stream_goes_back_to_what_it_was_batch_by_batch() {
+        let mut cache = filled(100_000, 1);
+        let bytes = cache.bytes();
+        let first = cache.hold(&stream(0)).unwrap();
+        cache.saved(&stream(0), 5000);
+        let second = cache.hold(&stream(0)).unwrap();
+        cache.saved(&stream(0), 9000);
+        cache.put_back(stream(0), second);
+        assert_eq!((cache.get(&stream(0)).unwrap().snapshot, cache.get(&stream(0)).unwrap().pending), ((1, 5000), 1));
+        cache.put_back(stream(0), first);
+        assert_eq!((cache.get(&stream(0)).unwrap().snapshot, cache.get(&stream(0)).unwrap().pending), ((0, 0), 0));
+        assert_eq!(cache.bytes(), bytes);
     }
 }

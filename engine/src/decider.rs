@@ -1,18 +1,19 @@
 //! The loop that decides: commands that queue up while one batch is written are decided together and form the next.
 //!
 //! At most one batch is on its way. What it will have changed is already in the cache, so the next batch is decided upon it
-//! meanwhile. If the append fails, the effects of both are dropped from the cache and their commands decided again (or
-//! answered with the fault), so nothing is ever half done, and nobody is answered before the log is durable.
+//! meanwhile. If the append fails, the effects of both are undone in the cache and their commands decided again (or
+//! answered with the fault), so nothing is ever half done, and nobody is answered before the log is durable. If another node
+//! was faster and what it wrote touches nothing that they rest upon, both stay as they are and go behind it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use domain::{Change, World};
-use event_schemas::{Metadata, Position, Proposed, StreamId, Timestamp, to_micros};
-use event_store::{AppendError, Log, ReadError, Snapshot};
+use event_schemas::{Metadata, Position, Proposed, Recorded, StreamId, Timestamp, to_micros};
+use event_store::{Log, ReadError, Snapshot};
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
@@ -155,7 +156,9 @@ impl Decider {
             })
         };
         // Now the cache holds exactly what the log will hold when this lands: the moment to take snapshots.
-        batch.snapshots = self.take_snapshots(&batch.touched);
+        let snapshots = self.take_snapshots(batch.before.keys());
+        batch.snapshots.retain(|older| snapshots.iter().all(|newer| newer.stream != older.stream));
+        batch.snapshots.extend(snapshots);
         self.flight = Some(batch);
         landing
     }
@@ -169,35 +172,29 @@ impl Decider {
             Ok(head) => {
                 self.metrics.events.add(head - self.head);
                 (self.head, self.last, self.heard) = (head, self.flight_last, Some(Instant::now()));
-                flight.touched.iter().for_each(|stream| self.cache.unpin(stream));
+                flight.before.keys().for_each(|stream| self.cache.release(stream));
                 self.save_snapshots(std::mem::take(&mut flight.snapshots));
                 self.answer(flight);
             }
-            Err(NotLanded::Append(AppendError::HeadMoved { head })) if head < self.head => {
+            Err(NotLanded::Moved { head, .. }) if head < self.head => {
                 let reason = format!("the log ends at position {head}, and this node has seen {}", self.head);
-                let failed = self.take_back(flight);
+                let failed = self.take_back(flight).into_iter().flatten().collect();
                 self.lose(failed, reason);
             }
             Err(NotLanded::Lost(reason)) => {
-                let failed = self.take_back(flight);
+                let failed = self.take_back(flight).into_iter().flatten().collect();
                 self.lose(failed, reason);
             }
-            Err(NotLanded::Append(AppendError::HeadMoved { .. })) => {
+            Err(NotLanded::Moved { events, .. }) => {
                 self.metrics.head_moved.add(1);
-                let mut again = self.take_back(flight);
-                again.extend(self.take_back_next());
-                match self.catch_up().await {
-                    Ok(()) => self.decide_as_read(again).await,
-                    Err(NotLanded::Lost(reason)) => self.lose(again, reason),
-                    Err(error) => self.fail(again, &error.into()),
-                }
+                flight.events = events;
+                self.catch_up(flight).await;
             }
             Err(error) => {
                 let fault = Fault::from(error);
                 tracing::error!(%fault, "a batch failed");
-                let failed = self.take_back(flight);
+                let [failed, again] = self.take_back(flight);
                 self.fail(failed, &fault);
-                let again = self.take_back_next();
                 self.decide(again).await;
             }
         }
@@ -205,28 +202,29 @@ impl Decider {
 
     /// Decides nothing any more: whatever is decided here rests upon events that are gone. A backup was put back, or a
     /// replica that lacked them took over.
-    fn lose(&mut self, mut failed: Vec<Request>, reason: String) {
+    fn lose(&mut self, failed: Vec<Request>, reason: String) {
         tracing::error!(%reason, "the log has lost events");
-        failed.extend(self.take_back_next());
         self.fail(failed, &Fault::HistoryLost(reason.clone()));
         // The first reason stands.
         let _ = self.lost.set(reason);
     }
 
-    /// Drops a batch's effects from the cache and gives its commands back.
-    fn take_back(&mut self, batch: Batch) -> Vec<Request> {
-        batch.touched.iter().for_each(|stream| self.cache.remove(stream));
-        batch.into_requests().collect()
-    }
-
-    fn take_back_next(&mut self) -> Vec<Request> {
+    /// Undoes a batch on its way and what was decided upon it, and gives the commands of both back.
+    fn take_back(&mut self, flight: Batch) -> [Vec<Request>; 2] {
+        // What came last goes first.
         let next = std::mem::take(&mut self.next);
-        self.take_back(next)
+        let [next, flight] = [next, flight].map(|mut batch| {
+            std::mem::take(&mut batch.before).into_iter().for_each(|(stream, before)| self.cache.put_back(stream, before));
+            batch.into_requests().collect()
+        });
+        [flight, next]
     }
 
-    fn fail(&self, requests: Vec<Request>, fault: &Fault) {
-        self.metrics.faulted.add(requests.len() as u64);
-        requests.into_iter().for_each(|request| request.answer(Err(fault.clone().into())));
+    fn fail(&self, requests: impl IntoIterator<Item = Request>, fault: &Fault) {
+        for request in requests {
+            self.metrics.faulted.add(1);
+            request.answer(Err(fault.clone().into()));
+        }
     }
 
     fn answer(&self, batch: Batch) {
@@ -235,42 +233,82 @@ impl Decider {
         self.metrics.refused.add(refused);
     }
 
-    /// Reads what other nodes wrote and folds it into what is at hand.
-    async fn catch_up(&mut self) -> Result<(), NotLanded> {
+    /// Reads what other nodes wrote, folds it into what is at hand, and puts what was decided here behind it: as it is, when it
+    /// rests upon nothing that has changed, and else decided again.
+    async fn catch_up(&mut self, flight: Batch) {
+        let (from, mut kept, mut again) = (self.head, Some(flight), Vec::new());
         self.loaded = false;
-        loop {
-            let page = self.end().read_on(&*self.log, CATCH_UP_PAGE).await?;
+        let read = loop {
+            let page = match self.end().read_on(&*self.log, CATCH_UP_PAGE).await {
+                Ok(page) => page,
+                Err(error) => break Err(error),
+            };
             self.heard = Some(Instant::now());
-            let Some(last) = page.last() else { return Ok(()) };
-            let ended = page.len() < CATCH_UP_PAGE;
-            (self.head, self.last) = (last.position, Some(last.event.event_id));
-            self.recorded_at = self.recorded_at.max(last.event.recorded_at);
-            for recorded in page {
-                let stream = &recorded.event.stream;
-                let Some(entry) = self.cache.get(stream) else { continue };
-                if entry.sequence >= recorded.event.sequence {
-                    continue;
-                }
-                match recorded.decode() {
-                    Ok(events) if entry.sequence + 1 == recorded.event.sequence && events.len() == 1 => {
-                        self.cache.evolve(stream, &events[0], recorded.event.payload.len());
-                    }
-                    _ => self.cache.remove(stream),
-                }
+            if let Some(touched) = kept.take_if(|flight| self.is_touched(flight, &page)) {
+                again = self.take_back(touched).into_iter().flatten().collect();
             }
+            let ended = page.len() < CATCH_UP_PAGE;
+            self.fold(page);
             if ended {
-                return Ok(());
+                break Ok(());
+            }
+        };
+        match (read, kept) {
+            (Ok(()), Some(flight)) => self.put_behind(flight, self.head - from),
+            (Ok(()), None) => self.decide(again).await,
+            (Err(error), kept) => {
+                if let Some(flight) = kept {
+                    again = self.take_back(flight).into_iter().flatten().collect();
+                }
+                return match error {
+                    NotLanded::Lost(reason) => self.lose(again, reason),
+                    error => self.fail(again, &error.into()),
+                };
             }
         }
-    }
-
-    /// Decides upon a log that was just read to its end. What is refused then was refused at that place of the log, so it is
-    /// answered at once: a log that others write faster than this node can look twice would never stand still.
-    async fn decide_as_read(&mut self, requests: Vec<Request>) {
-        self.decide(requests).await;
+        // The log was just read to its end. What is refused there is answered at once: a log that others write faster than this
+        // node can look twice would never stand still.
         if self.next.events.is_empty() && !self.loaded {
             let refusals = std::mem::take(&mut self.next);
             self.answer(refusals);
+        }
+    }
+
+    /// Whether what others wrote touches what a batch and the one decided upon it rest upon: a stream that was read for them, or
+    /// an idempotency key.
+    fn is_touched(&self, flight: &Batch, page: &[Recorded]) -> bool {
+        let scopes: HashSet<&str> = flight.scopes().chain(self.next.scopes()).collect();
+        let same_key = |recorded: &Recorded| recorded.event.idempotency_scope.as_deref().is_some_and(|key| scopes.contains(key));
+        self.cache.has_forgotten_since(flight.since)
+            || page.iter().any(|recorded| self.cache.was_read_since(&recorded.event.stream, flight.since) || same_key(recorded))
+    }
+
+    /// Puts a batch, and the one decided upon it, after so many events of other nodes.
+    fn put_behind(&mut self, mut flight: Batch, moved: u64) {
+        let next = std::mem::take(&mut self.next);
+        for stream in flight.join(next) {
+            self.cache.release(&stream);
+        }
+        flight.move_by(moved, self.recorded_at);
+        self.next = flight;
+    }
+
+    /// Folds events of other nodes into what is at hand.
+    fn fold(&mut self, page: Vec<Recorded>) {
+        for recorded in page {
+            (self.head, self.last) = (recorded.position, Some(recorded.event.event_id));
+            self.recorded_at = self.recorded_at.max(recorded.event.recorded_at);
+            let stream = &recorded.event.stream;
+            let Some(entry) = self.cache.get(stream) else { continue };
+            if entry.sequence >= recorded.event.sequence {
+                continue;
+            }
+            match recorded.decode() {
+                Ok(events) if entry.sequence + 1 == recorded.event.sequence && events.len() == 1 => {
+                    self.cache.evolve(stream, &events[0], recorded.event.payload.len());
+                }
+                _ => self.cache.remove(stream),
+            }
         }
     }
 
@@ -299,7 +337,7 @@ impl Decider {
             self.loaded = true;
             waiting = match load(&*self.log, &mut self.cache, missing.into_iter().collect()).await {
                 Ok(unreadable) => self.readable(incomplete, &unreadable),
-                Err(error) => return self.fail(incomplete.into_iter().map(|(request, _)| request).collect(), &error.into()),
+                Err(error) => return self.fail(incomplete.into_iter().map(|(request, _)| request), &error.into()),
             };
         }
         self.fail(waiting, &Fault::Broken(format!("it asked for more {READ_ROUNDS} times over")));
@@ -345,7 +383,7 @@ impl Decider {
         let mut readable = Vec::with_capacity(requests.len());
         for (request, streams) in requests {
             match streams.iter().find_map(|stream| unreadable.get(stream)) {
-                Some(fault) => self.fail(vec![request], fault),
+                Some(fault) => self.fail([request], fault),
                 None => readable.push(request),
             }
         }
@@ -355,6 +393,9 @@ impl Decider {
     /// Decides one command into the next batch, or gives it back with the streams that it needs and that are not at hand.
     fn decide_one(&mut self, request: Request) -> Option<(Request, Vec<StreamId>)> {
         let request = self.next.repeat(request)?;
+        if self.next.is_empty() {
+            self.next.since = self.cache.now();
+        }
         let world = World::new(&self.cache);
         let verdict = request.decision.decide(&world);
         let mut missing = world.into_missing();
@@ -377,14 +418,17 @@ impl Decider {
     fn accept(&mut self, request: Request, changes: Vec<Change>) {
         let encoded = match encode(&request.metadata, &changes) {
             Ok(encoded) => encoded,
-            Err(error) => return self.fail(vec![request], &Fault::Broken(error.to_string())),
+            Err(error) => return self.fail([request], &Fault::Broken(error.to_string())),
         };
         self.recorded_at = self.recorded_at.max(to_micros(self.clock.now()));
         let mut scope = scope(&request).map(str::to_owned);
         for (change, (payload, metadata)) in changes.iter().zip(encoded) {
+            if !self.next.before.contains_key(&change.stream)
+                && let Some(before) = self.cache.hold(&change.stream)
+            {
+                self.next.before.insert(change.stream.clone(), before);
+            }
             let Some(sequence) = self.cache.evolve(&change.stream, &change.event, payload.len()) else { continue };
-            self.cache.pin(&change.stream);
-            self.next.touched.push(change.stream.clone());
             self.next.events.push(Proposed {
                 event_id: self.ids.next(),
                 stream: change.stream.clone(),
@@ -413,7 +457,7 @@ impl Decider {
 
     /// The states that have grown enough since their last snapshot: never more bytes than were folded in since, so that a
     /// large state is not written again and again.
-    fn take_snapshots(&mut self, touched: &[StreamId]) -> Vec<Snapshot> {
+    fn take_snapshots<'a>(&mut self, touched: impl Iterator<Item = &'a StreamId>) -> Vec<Snapshot> {
         let mut snapshots = Vec::new();
         for stream in touched {
             let Some(entry) = self.cache.get(stream) else { continue };

@@ -86,6 +86,7 @@ impl From<NotLanded> for Fault {
         match error {
             NotLanded::Read(error) => error.into(),
             NotLanded::Lost(reason) => Self::HistoryLost(reason),
+            NotLanded::Moved { head, .. } => Self::NotWritten(format!("it has moved on to position {head}")),
             NotLanded::Append(AppendError::OutcomeUnknown(reason)) => Self::OutcomeUnknown(reason),
             NotLanded::Append(AppendError::Invalid(reason)) => Self::Broken(reason),
             NotLanded::Append(error) => Self::NotWritten(error.to_string()),

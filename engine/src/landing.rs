@@ -19,14 +19,10 @@ pub(crate) enum NotLanded {
     Append(AppendError),
     /// Where the log ends cannot be read.
     Read(ReadError),
+    /// The log goes on after another batch: this is where it ends, and what was not written.
+    Moved { head: Position, events: Vec<Proposed> },
     /// The log does not hold any more what this node has seen in it.
     Lost(String),
-}
-
-impl From<AppendError> for NotLanded {
-    fn from(error: AppendError) -> Self {
-        Self::Append(error)
-    }
 }
 
 /// The end of the log as a node knows it. Positions alone do not tell whether it still is: after a backup was put back, or
@@ -66,7 +62,7 @@ impl End {
     pub async fn still_stands(&self, log: &dyn Log) -> Result<Position, NotLanded> {
         match self.read_on(log, 1).await?.first() {
             None => Ok(self.position),
-            Some(next) => Err(AppendError::HeadMoved { head: next.position }.into()),
+            Some(next) => Err(NotLanded::Moved { head: next.position, events: Vec::new() }),
         }
     }
 
@@ -85,7 +81,7 @@ impl End {
                 match self.read_on(log, 1).await {
                     Ok(page) => match page.first() {
                         Some(next) if unknown.is_some() && Some(next.event.event_id) == first => return Ok(end),
-                        Some(next) => return Err(AppendError::HeadMoved { head: next.position }.into()),
+                        Some(next) => return Err(NotLanded::Moved { head: next.position, events }),
                         None => {}
                     },
                     Err(NotLanded::Read(_)) if unknown.is_some() => continue,
@@ -96,19 +92,20 @@ impl End {
                 Ok(position) => return Ok(position),
                 // Ours, come late, or another's: the next look tells.
                 Err(AppendError::HeadMoved { .. }) if unknown.is_some() => {}
+                Err(AppendError::HeadMoved { head }) => return Err(NotLanded::Moved { head, events }),
                 Err(AppendError::OutcomeUnknown(reason)) => unknown = Some(reason),
-                Err(error) if unknown.is_none() => return Err(error.into()),
+                Err(error) if unknown.is_none() => return Err(NotLanded::Append(error)),
                 Err(error) => unknown = Some(error.to_string()),
             }
         }
-        Err(AppendError::OutcomeUnknown(unknown.unwrap_or_default()).into())
+        Err(NotLanded::Append(AppendError::OutcomeUnknown(unknown.unwrap_or_default())))
     }
 }
 
 /// Waits until a batch has landed, for ever if none is on its way.
 pub(crate) async fn landed(landing: &mut Option<Landing>) -> Result<Position, NotLanded> {
     match landing {
-        Some(task) => task.await.unwrap_or_else(|error| Err(AppendError::OutcomeUnknown(error.to_string()).into())),
+        Some(task) => task.await.unwrap_or_else(|error| Err(NotLanded::Append(AppendError::OutcomeUnknown(error.to_string())))),
         None => std::future::pending().await,
     }
 }

@@ -99,7 +99,10 @@ impl Log for PostgresLog {
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-        rows::read(&self.pool, after, limit).await
+        match self.writer.as_ref().and_then(|writer| writer.tail(after, limit)) {
+            Some(events) => Ok(events),
+            None => rows::read(&self.pool, after, limit).await,
+        }
     }
 
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {

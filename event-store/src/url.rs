@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{Log, OpenError, OpenOptions, PostgresLog, SqliteLog};
+use crate::{Log, OpenError, OpenOptions, PostgresAddress, PostgresLog, SqliteLog};
 
 /// Opens the log at an address to read and write it, and makes it when there is none yet.
 ///
@@ -23,7 +23,7 @@ pub async fn open_read_only(url: &str) -> Result<Arc<dyn Log>, OpenError> {
 async fn open_with(url: &str, options: OpenOptions) -> Result<Arc<dyn Log>, OpenError> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(Arc::new(SqliteLog::open(Path::new(path), options)?)),
-        Some(("postgres" | "postgresql", _)) => Ok(Arc::new(PostgresLog::open(url, options).await?)),
+        _ if PostgresAddress::is_one(url) => Ok(Arc::new(PostgresLog::open(url, options).await?)),
         // It is not repeated: it may be a misspelt address with a password in it.
         _ => Err(OpenError::Unavailable(
             "the log".to_owned(),

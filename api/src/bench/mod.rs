@@ -4,6 +4,7 @@ mod bare_server;
 mod checkout;
 mod client;
 mod commands;
+mod contender;
 mod large_shop;
 mod lists;
 mod measure;
@@ -14,7 +15,11 @@ mod table;
 
 use clap::{Args, Subcommand};
 
-use self::{checkout::CheckoutArgs, commands::CommandsArgs, lists::ListsArgs, read::ReadArgs, rebuild::RebuildArgs};
+use self::{checkout::CheckoutArgs, lists::ListsArgs, read::ReadArgs, rebuild::RebuildArgs};
+pub use self::{
+    commands::{CommandsArgs, run as commands},
+    contender::{Aggregates, Contender},
+};
 
 /// Flags of `daybook bench`.
 #[derive(Debug, Args)]
@@ -53,7 +58,7 @@ enum What {
 /// See [`BenchError`].
 pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
     match args.what {
-        What::Commands(args) => commands::run(args).await,
+        What::Commands(args) => commands(args, Vec::new()).await,
         What::Checkout(args) => checkout::run(args).await,
         What::Read(args) => read::run(args).await,
         What::Lists(args) => lists::run(args).await,
@@ -79,6 +84,9 @@ pub enum BenchError {
     /// The baseline's file.
     #[error(transparent)]
     Baseline(#[from] rusqlite::Error),
+    /// The baseline's table in PostgreSQL.
+    #[error("PostgreSQL: {0}")]
+    Server(#[from] sqlx::Error),
     /// The baseline's writer stopped; its log says why.
     #[error("the baseline's writer stopped")]
     BaselineStopped,

@@ -1,51 +1,84 @@
-//! The baseline: a group commit with nothing around it. Rows of a given size into a bare SQLite table, each caller waiting
-//! until its own row is durable.
+//! The baseline: a group commit with nothing around it. Rows of a given size into a bare table, each caller waiting until its
+//! own row is durable.
 
 use std::path::Path;
 
+use async_trait::async_trait;
+use event_store::PostgresAddress;
 use rusqlite::Connection;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    BenchError,
+    contender::{Aggregates, Contender},
+};
 
 /// Rows in one transaction at most; the engine's own limit.
 const MOST_ROWS: usize = 2048;
 
-/// A table of bodies behind one writer thread.
-#[derive(Clone)]
+/// A table of bodies behind one writer.
 pub(super) struct RawLog {
     queue: mpsc::Sender<oneshot::Sender<()>>,
 }
 
+type Requests = mpsc::Receiver<oneshot::Sender<()>>;
+
 impl RawLog {
-    /// Opens a table in a new file and writes bodies of `body_bytes` to it.
+    /// A table in a new SQLite file, for bodies of `body_bytes`.
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn open(path: &Path, body_bytes: usize) -> rusqlite::Result<Self> {
+    pub fn sqlite(path: &Path, body_bytes: usize) -> Result<Self, BenchError> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch("CREATE TABLE events (position INTEGER PRIMARY KEY, body TEXT NOT NULL)")?;
         let (queue, requests) = mpsc::channel(4096);
         let body = "x".repeat(body_bytes);
-        std::thread::Builder::new()
-            .name("raw-log".to_owned())
-            .spawn(move || {
-                if let Err(error) = write(connection, requests, &body) {
-                    tracing::error!(%error, "the baseline's writer stopped");
-                }
-            })
-            .map_err(|_| rusqlite::Error::InvalidQuery)?;
+        std::thread::Builder::new().name("raw-log".to_owned()).spawn(move || {
+            if let Err(error) = write(connection, requests, &body) {
+                tracing::error!(%error, "the baseline's writer stopped");
+            }
+        })?;
         Ok(Self { queue })
     }
 
-    /// Writes one row and returns when it is durable; false when the writer has stopped.
-    pub async fn append(&self) -> bool {
-        let (done, durable) = oneshot::channel();
-        self.queue.send(done).await.is_ok() && durable.await.is_ok()
+    /// A table beside the log in a PostgreSQL database, for bodies of `body_bytes`. What an earlier measurement left in it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// When the table cannot be made.
+    pub async fn postgres(address: &PostgresAddress, body_bytes: usize) -> Result<Self, BenchError> {
+        let mut session = PgConnection::connect_with(address.options()).await?;
+        session.execute("SET synchronous_commit = on; DROP TABLE IF EXISTS daybook_bench").await?;
+        session.execute("CREATE TABLE daybook_bench (position bigint PRIMARY KEY, body text NOT NULL)").await?;
+        let (queue, requests) = mpsc::channel(4096);
+        let body = "x".repeat(body_bytes);
+        tokio::spawn(async move {
+            if let Err(error) = insert(session, requests, body).await {
+                tracing::error!(%error, "the baseline's writer stopped");
+            }
+        });
+        Ok(Self { queue })
     }
 }
 
-fn write(mut connection: Connection, mut requests: mpsc::Receiver<oneshot::Sender<()>>, body: &str) -> rusqlite::Result<()> {
+#[async_trait]
+impl Contender for RawLog {
+    fn name(&self) -> &'static str {
+        "raw"
+    }
+
+    /// Writes one row and returns when it is durable.
+    async fn command(&self, _caller: usize, _aggregates: Aggregates) -> Result<(), BenchError> {
+        let (done, durable) = oneshot::channel();
+        self.queue.send(done).await.map_err(|_| BenchError::BaselineStopped)?;
+        durable.await.map_err(|_| BenchError::BaselineStopped)
+    }
+}
+
+fn write(mut connection: Connection, mut requests: Requests, body: &str) -> rusqlite::Result<()> {
     let mut waiting = Vec::new();
     while requests.blocking_recv_many(&mut waiting, MOST_ROWS) > 0 {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -56,10 +89,29 @@ fn write(mut connection: Connection, mut requests: mpsc::Receiver<oneshot::Sende
             }
         }
         transaction.commit()?;
-        for done in waiting.drain(..) {
-            // A caller that has gone away is not told.
-            let _ = done.send(());
-        }
+        tell(&mut waiting);
     }
     Ok(())
+}
+
+/// As the log does it: one statement by itself for all rows that wait.
+async fn insert(mut session: PgConnection, mut requests: Requests, body: String) -> Result<(), sqlx::Error> {
+    const INSERT: &str =
+        "INSERT INTO daybook_bench SELECT $1 + place, body FROM UNNEST($2::text[]) WITH ORDINALITY AS batch (body, place)";
+    let (mut waiting, mut position) = (Vec::new(), 0_i64);
+    while requests.recv_many(&mut waiting, MOST_ROWS).await > 0 {
+        let bodies = vec![body.as_str(); waiting.len()];
+        let written = sqlx::query(INSERT).bind(position).bind(bodies).execute(&mut session).await?;
+        position += written.rows_affected().cast_signed();
+        tell(&mut waiting);
+    }
+    session.execute("DROP TABLE daybook_bench").await?;
+    session.close().await
+}
+
+fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
+    for done in waiting.drain(..) {
+        // A caller that has gone away is not told.
+        let _ = done.send(());
+    }
 }

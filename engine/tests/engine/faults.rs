@@ -1,14 +1,21 @@
 //! What callers are promised when the log fails.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use domain::{Change, Decision, ReceiveStock, Refusal, World};
 use engine::{CommandError, Fault, Limits};
-use event_store::MemoryLog;
+use event_store::{Log, MemoryLog};
 use tokio::sync::Notify;
 
 use crate::{
     faulty_log::{Fate, FaultyLog},
-    shop::{engine, receive, take_one},
+    shop::{by, engine, receive, stock, take_one, tea},
 };
 
 #[tokio::test]
@@ -124,4 +131,37 @@ async fn a_node_never_refuses_on_what_another_node_has_changed_meanwhile() {
     assert!(matches!(take_one(&one).await, Err(CommandError::Refused(_))), "the node knows the stock, and that it is empty");
     receive(&two, 1).await.unwrap();
     take_one(&one).await.expect("the unit that came in through the other node is there");
+}
+
+/// One unit of tea comes in, and how often that was decided.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Decision for Counted {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        ReceiveStock { stock: tea(), quantity: 1, reference: None }.decide(world)
+    }
+}
+
+#[tokio::test]
+async fn what_another_node_wrote_makes_a_command_be_decided_again_only_if_it_read_that() {
+    for (written_elsewhere, decided) in [("COFFEE", 1), ("TEA", 2)] {
+        let log = Arc::new(MemoryLog::new());
+        let (here, elsewhere) = (engine(log.clone(), Limits::default()).await, engine(log.clone(), Limits::default()).await);
+        receive(&here, 1).await.unwrap();
+        let received = ReceiveStock { stock: stock(written_elsewhere), quantity: 1, reference: None };
+        elsewhere.submit(received, by("ben")).await.unwrap();
+
+        let asked = Arc::new(AtomicUsize::new(0));
+        let outcome = here.submit(Counted(asked.clone()), by("ana")).await.unwrap();
+        assert_eq!((outcome.position, asked.load(Ordering::SeqCst)), (3, decided), "{written_elsewhere}");
+        assert_eq!(here.metrics().head_moved.get(), 1);
+        let events = log.read(0, 10).await.unwrap();
+        let tea = events.iter().filter(|recorded| recorded.event.stream.aggregate_id == tea().to_string());
+        assert_eq!(tea.last().map(|last| (last.position, last.event.sequence)), Some((3, if decided == 1 { 2 } else { 3 })));
+        assert!(events.is_sorted_by_key(|recorded| recorded.event.recorded_at));
+        // And what is decided next rests upon both.
+        assert_eq!(take_one(&here).await.unwrap().position, 4);
+    }
 }

@@ -35,6 +35,11 @@ pub struct PostgresAddress {
 }
 
 impl PostgresAddress {
+    /// Whether a store's address is one of these.
+    pub fn is_one(url: &str) -> bool {
+        matches!(url.split_once(':'), Some(("postgres" | "postgresql", _)))
+    }
+
     /// Reads an address.
     ///
     /// # Errors

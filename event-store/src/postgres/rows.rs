@@ -77,9 +77,22 @@ async fn fetch_once(pool: &PgPool, asked: Asked) -> Result<Vec<PgRow>, sqlx::Err
 
 /// Events after a position, in order. A hole is an error.
 pub(super) async fn read(pool: &PgPool, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-    let rows = fetch(pool, || sqlx::query(READ).bind(storable(after)).bind(storable(limit as u64))).await?;
+    page(after, &fetch(pool, || page_after(after, limit)).await?)
+}
+
+/// Events after a position, in order, as a session sees them. A hole is an error.
+pub(super) async fn read_now(session: &mut PgConnection, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+    let rows = page_after(after, limit).fetch_all(session).await.map_err(|error| read_error(0, &error))?;
+    page(after, &rows)
+}
+
+fn page_after(after: Position, limit: usize) -> Asked {
+    sqlx::query(READ).bind(storable(after)).bind(storable(limit as u64))
+}
+
+fn page(after: Position, rows: &[PgRow]) -> Result<Vec<Recorded>, ReadError> {
     let (mut events, mut next) = (Vec::with_capacity(rows.len()), after.saturating_add(1));
-    for row in &rows {
+    for row in rows {
         let event = recorded(row, next)?;
         if event.position != next {
             return Err(ReadError::Damaged { position: next, reason: "the event is missing".to_owned() });

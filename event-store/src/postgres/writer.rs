@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     rows::{self, storable},
     session::{ANSWER, RESTED, Server, answer, reason},
-    turn::{self, Turns},
+    turn::{self, Tail, Turns},
 };
 use crate::{
     AppendError, Head,
@@ -52,6 +52,7 @@ type Job = (Position, Vec<Proposed>, oneshot::Sender<Result<Position, AppendErro
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
+    tail: Tail,
 }
 
 impl Writer {
@@ -59,9 +60,16 @@ impl Writer {
     pub(super) fn start(server: Server, session: PgConnection, heads: [watch::Sender<Position>; 2]) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let [head, written] = heads;
-        let desk = Desk { server, session: Some(session), used: Instant::now(), turns: Turns::default(), head, written };
+        let tail = Tail::default();
+        let turns = Turns::new(tail.clone());
+        let desk = Desk { server, session: Some(session), used: Instant::now(), turns, head, written };
         tokio::spawn(desk.work(queue));
-        Self { jobs }
+        Self { jobs, tail }
+    }
+
+    /// What follows a position, if the writer has just read it for whoever asks next.
+    pub(super) fn tail(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
+        self.tail.take(after, limit)
     }
 
     pub(super) async fn append(&self, head: Position, batch: Vec<Proposed>) -> Result<Position, AppendError> {
@@ -93,7 +101,7 @@ impl Desk {
                 Some(end) => timeout_at(end, queue.recv()).await.ok(),
             };
             let Some(job) = job else {
-                self.turns.give_back().await;
+                self.give_back().await;
                 continue;
             };
             let Some((head, batch, answer)) = job else { break };
@@ -111,17 +119,8 @@ impl Desk {
         let batch: Vec<Recorded> =
             (head + 1..).zip(batch).map(|(position, event)| Recorded::at(position, stored(event))).collect();
         let mut session = self.take_session().await?;
-        let mut outcome = self.write(&mut session, head, &batch, self.turns.is_held()).await;
-        if matches!(outcome, Ok(None)) {
-            // Another node was faster, or is in line: this one queues as well, to decide again when it is its turn.
-            match self.turns.take(&self.server).await {
-                Some(now) if now != head => outcome = Err(AppendError::HeadMoved { head: now }),
-                _ => outcome = self.write(&mut session, head, &batch, true).await,
-            }
-        }
-        let refusal = match outcome {
+        let refusal = match self.write(&mut session, head, &batch).await {
             Ok(Some(end)) => {
-                self.turns.written();
                 self.written.send_replace(end);
                 self.keep(session, end);
                 return Ok(end);
@@ -137,21 +136,63 @@ impl Desk {
             AppendError::HeadMoved { head } => self.keep(session, head),
             AppendError::Invalid(_) => self.keep(session, 0),
             // Its session is not trusted any more: the next one may find another server in its place.
-            AppendError::OutcomeUnknown(_) | AppendError::Unavailable(_) => {}
+            AppendError::OutcomeUnknown(_) | AppendError::Unavailable(_) => self.turns.lose(),
         }
         Err(refusal)
     }
 
-    /// Writes a batch and gives where the log ends then, or nothing if it was not written: [`why_not`] says why.
+    /// Writes a batch, in a turn if others are met, and gives where the log ends then; or nothing if it was not written:
+    /// [`why_not`] says why. When the log has moved on, this node still has its turn for the batch that follows.
     async fn write(
-        &self,
+        &mut self,
         session: &mut PgConnection,
         head: Position,
         batch: &[Recorded],
-        regardless: bool,
     ) -> Result<Option<Position>, AppendError> {
-        let written = timeout(ANSWER, write(session, head, batch, regardless)).await;
-        written.unwrap_or_else(|_| Err(AppendError::OutcomeUnknown(SILENT.to_owned())))
+        if self.turns.ends().is_none() {
+            if !self.turns.are_taken() {
+                let written = write(session, head, batch, false).await?;
+                if written.is_some() {
+                    return Ok(written);
+                }
+                // Another node was faster, or is in line.
+                self.turns.meet();
+            }
+            let taken = timeout(ANSWER, self.turns.take(session, head)).await;
+            match taken.map_err(|_| AppendError::Unavailable(SILENT.to_owned()))? {
+                Ok(Some(now)) if now != head => return Err(AppendError::HeadMoved { head: now }),
+                Ok(Some(_)) => {}
+                Ok(None) => return write(session, head, batch, true).await,
+                Err(error) => return Err(AppendError::Unavailable(error.to_string())),
+            }
+        }
+        match write(session, head, batch, true).await {
+            Ok(Some(end)) => match timeout(ANSWER, self.turns.commit(session)).await {
+                Ok(Ok(())) => Ok(Some(end)),
+                Ok(Err(error)) if answer(&error).is_some() => Err(AppendError::Unavailable(reason(&error))),
+                Ok(Err(error)) => Err(AppendError::OutcomeUnknown(reason(&error))),
+                Err(_) => Err(AppendError::OutcomeUnknown(SILENT.to_owned())),
+            },
+            // Without its commit it was not written, whatever became of the statement.
+            Err(AppendError::OutcomeUnknown(reason)) => Err(AppendError::Unavailable(reason)),
+            refused => {
+                let given_back = timeout(ANSWER, self.turns.give_back(session)).await;
+                given_back
+                    .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+                    .map_err(|error| AppendError::Unavailable(reason(&error)))?;
+                refused
+            }
+        }
+    }
+
+    /// Lets the others go on.
+    async fn give_back(&mut self) {
+        if let Some(mut session) = self.session.take()
+            && let Ok(Ok(())) = timeout(ANSWER, self.turns.give_back(&mut session)).await
+        {
+            self.session = Some(session);
+        }
+        self.turns.lose();
     }
 
     /// A living session: the one at hand, or a new one. Whatever fails here, nothing was sent yet.
@@ -173,7 +214,8 @@ impl Desk {
     }
 }
 
-/// Writes a batch and gives where the log ends then, or nothing if the server refused it: [`why_not`] says why.
+/// Writes a batch and gives where the log ends then, or nothing if the server refused it: [`why_not`] says why. Outside of a
+/// transaction it is one by itself.
 async fn write(
     session: &mut PgConnection,
     head: Position,
@@ -187,7 +229,8 @@ async fn write(
     }
     // Before the statement is known to the server, losing the server loses nothing.
     session.prepare(APPEND).await.map_err(|error| AppendError::Unavailable(reason(&error)))?;
-    match insert(session, head, batch, &links, regardless).await {
+    let inserted = timeout(ANSWER, insert(session, head, batch, &links, regardless)).await;
+    match inserted.map_err(|_| AppendError::OutcomeUnknown(SILENT.to_owned()))? {
         Ok(written) if written == batch.len() as u64 => Ok(Some(head + written)),
         Ok(_) => Ok(None),
         Err(error @ sqlx::Error::Encode(_)) => Err(AppendError::Invalid(reason(&error))),
