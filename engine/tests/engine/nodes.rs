@@ -137,7 +137,8 @@ async fn a_node_that_stalls_in_its_turn_delays_the_others_for_a_bounded_time() {
         let (one, other) = tokio::join!(receive(&engine, stock(&format!("A-{n}"))), receive(&rival, stock(&format!("B-{n}"))));
         assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
         // A lost race, and a wait for a turn of at most 250 ms each time that one is lost.
-        assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+        // Otherwise it would be what is left of the six seconds.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     drop(stalled.join().unwrap());
 }
