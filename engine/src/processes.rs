@@ -15,7 +15,7 @@ use event_schemas::{Idempotency, Metadata, Position, Recorded, Timestamp};
 use event_store::{Log, Progress, Task};
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, Notify, watch},
     task::JoinHandle,
     time::Instant,
 };
@@ -31,8 +31,8 @@ const CONCURRENCY: usize = 64;
 const POLL: Duration = Duration::from_millis(500);
 /// How long a node keeps a process to itself after it last said so: another takes over that much later when it dies.
 const TURN: Duration = Duration::from_secs(3);
-/// How often a node that waits for its turn looks how far the other has come, while there is something to do.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a node that waits for its turn looks how far the other has come while somebody here waits for that.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long one call to a gateway may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Failures after which work becomes a dead letter.
@@ -66,6 +66,8 @@ struct Driver {
     log: Arc<dyn Log>,
     engine: Engine,
     place: watch::Sender<Position>,
+    /// Told when somebody begins to wait for the place.
+    awaited: Notify,
     stalled: RwLock<Option<String>>,
     /// Who this node is among those that want the process's turn.
     holder: Uuid,
@@ -93,9 +95,9 @@ impl Processes {
         let by_name: BTreeMap<_, _> = gateways.iter().map(|gateway| (gateway.name(), gateway.clone())).collect();
         let driver = |process| {
             let (log, engine, gateways) = (log.clone(), engine.clone(), by_name.clone());
-            let (place, stalled) = (watch::Sender::new(0), RwLock::default());
+            let (place, awaited, stalled) = (watch::Sender::new(0), Notify::new(), RwLock::default());
             let holder = engine.ids().next();
-            Arc::new(Driver { process, gateways, log, engine, place, stalled, holder })
+            Arc::new(Driver { process, gateways, log, engine, place, awaited, stalled, holder })
         };
         let drivers: Vec<Arc<Driver>> = processes.into_iter().map(driver).collect();
         let running = drivers.iter().map(|driver| tokio::spawn(driver.clone().run(stopping.clone()))).collect();
@@ -117,8 +119,10 @@ impl Processes {
     pub async fn wait_for(&self, position: Position, patience: Duration) -> bool {
         let all = async {
             for driver in &self.drivers {
+                let mut place = driver.place.subscribe();
+                driver.awaited.notify_one();
                 // The sender lives in the driver, so waiting cannot fail.
-                let _ = driver.place.subscribe().wait_for(|place| *place >= position).await;
+                let _ = place.wait_for(|place| *place >= position).await;
             }
         };
         tokio::time::timeout(patience, all).await.is_ok()
@@ -177,7 +181,9 @@ impl Driver {
                 tokio::select! {
                     biased;
                     _ = stopping.changed() => {}
-                    _ = head.changed() => {}
+                    // While another node has the turn, what happens is not for this one.
+                    _ = head.changed(), if turn.mine => {}
+                    () = self.awaited.notified(), if !turn.mine => {}
                     () = tokio::time::sleep(wait.min(POLL)) => {}
                 }
             }
@@ -201,8 +207,7 @@ impl Driver {
         }
         let place = self.log.checkpoint(name).await?;
         self.place.send_if_modified(|known| std::mem::replace(known, place) != place);
-        let behind = place < self.log.head().await?.position;
-        Ok(Some(if behind { LOOK } else { POLL }))
+        Ok(Some(if self.place.receiver_count() > 0 { LOOK } else { POLL }))
     }
 
     fn stall(&self, reason: Option<String>) {

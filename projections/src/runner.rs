@@ -7,11 +7,11 @@ use event_store::Log;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
+    time::Instant,
 };
-use uuid::Uuid;
 
 use crate::{
-    Freshness, Projection, ProjectionStatus, ViewError, Views,
+    Freshness, Projection, ViewError, Views,
     batch::Batch,
     writer::{self, Writer},
 };
@@ -59,7 +59,7 @@ impl Runner {
         let feed = Feed { log, batch: batch.max(1), ahead: None };
         let (stop, stopped) = watch::channel(false);
         let (rebuilds, asked) = mpsc::channel(16);
-        let mut following = Following { feed, views, projections, writer: None, stopped, asked };
+        let mut following = Following { feed, views, projections, writer: None, refused: None, stopped, asked };
         following.open().await?;
         Ok(Self { stop, rebuilds, task: tokio::spawn(following.run()) })
     }
@@ -123,6 +123,8 @@ struct Following {
     projections: Vec<&'static Projection>,
     /// Away while it works on a thread for blocking work, and lost if that panics.
     writer: Option<Writer>,
+    /// When it was last asked for, if another process had it.
+    refused: Option<Instant>,
     stopped: watch::Receiver<bool>,
     asked: mpsc::Receiver<Rebuild>,
 }
@@ -146,11 +148,12 @@ impl Following {
                     pause
                 }
             };
+            // A process that only watches hears when the views have moved; the log's events are not for it.
             let watches = self.writer.is_none();
             tokio::select! {
                 _ = self.stopped.changed() => {}
                 Some(rebuild) = self.asked.recv() => self.rebuild(rebuild).await,
-                woken = log_moved.changed() => {
+                woken = log_moved.changed(), if !watches => {
                     // A log that is gone wakes no one any more; then only the poll is left.
                     if woken.is_err() { tokio::time::sleep(wait).await; }
                 }
@@ -170,21 +173,24 @@ impl Following {
     }
 
     /// Opens the writer, which takes up what the stored checkpoints say, unless another process has it; and tells how
-    /// the views stand.
+    /// the views stand. Who was refused only looks how they stand, until it is time to ask again.
     async fn open(&mut self) -> Result<(), ViewError> {
         let mut head = self.feed.log.head().await?.position;
+        if self.refused.is_some_and(|refused| refused.elapsed() < LOOK) {
+            return self.look(head).await;
+        }
         loop {
             let (log_id, projections, views) = (self.feed.log.id(), self.projections.clone(), self.views.clone());
             let opened = blocking(move || Writer::open(&views, log_id, head, &projections)).await?;
             let projections = match opened {
                 Ok(writer) => {
                     let projections = writer.status(head);
-                    self.writer = Some(writer);
+                    (self.writer, self.refused) = (Some(writer), None);
                     projections
                 }
                 Err(ViewError::InUse(_)) if self.views.store().take_over_after().is_some() => {
-                    let (views, log_id) = (self.views.clone(), self.feed.log.id());
-                    look(&views, log_id, self.projections.clone(), head).await?
+                    self.refused = Some(Instant::now());
+                    return self.look(head).await;
                 }
                 Err(ViewError::AheadOfLog { position, .. }) if self.feed.log.head().await?.position >= position => {
                     // Another process moved the views on between our look at the log and ours at them.
@@ -196,6 +202,15 @@ impl Following {
             self.views.freshness().send_replace(Freshness { head, projections });
             return Ok(());
         }
+    }
+
+    /// Tells how the views stand that another process keeps.
+    async fn look(&mut self, head: Position) -> Result<(), ViewError> {
+        let stored = self.views.read(|reader| reader.checkpoints()).await?;
+        stored.iter().try_for_each(|checkpoint| checkpoint.check_log(self.feed.log.id()))?;
+        let projections = writer::statuses(&self.projections, &stored, head);
+        self.views.freshness().send_replace(Freshness { head, projections });
+        Ok(())
     }
 
     async fn with_writer<T: Send + 'static>(
@@ -272,18 +287,6 @@ impl Following {
     }
 }
 
-/// How the views stand that another process keeps.
-async fn look(
-    views: &Views,
-    log_id: Uuid,
-    projections: Vec<&'static Projection>,
-    head: Position,
-) -> Result<Vec<ProjectionStatus>, ViewError> {
-    let stored = views.read(|reader| reader.checkpoints()).await?;
-    stored.iter().try_for_each(|checkpoint| checkpoint.check_log(log_id))?;
-    Ok(writer::statuses(&projections, &stored, head))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
@@ -299,7 +302,7 @@ mod tests {
         let feed = Feed { log: Arc::new(MemoryLog::new()), batch: 1, ahead: None };
         let ((_stop, stopped), (_rebuilds, asked)) = (watch::channel(false), mpsc::channel(1));
         let projections = vec![&CATEGORIES];
-        let mut following = Following { feed, views: views.clone(), projections, writer: None, stopped, asked };
+        let mut following = Following { feed, views: views.clone(), projections, writer: None, refused: None, stopped, asked };
         following.open().await.unwrap();
         let states = || views.status().into_iter().map(|status| (status.state, status.reason)).collect::<Vec<_>>();
         assert_eq!(states(), [(ProjectionState::Live, None)]);

@@ -4,8 +4,9 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -34,12 +35,15 @@ pub struct FaultyLog {
     appends: AtomicUsize,
     stream_reads: AtomicUsize,
     rival: AtomicUsize,
+    looks: AtomicUsize,
+    turns_of_others: AtomicBool,
+    late: AtomicBool,
 }
 
 impl FaultyLog {
     pub fn new() -> Self {
-        let [appends, stream_reads, rival] = Default::default();
-        Self { inner: MemoryLog::new(), fates: Mutex::default(), appends, stream_reads, rival }
+        let ([appends, stream_reads, rival, looks], [turns_of_others, late]) = Default::default();
+        Self { inner: MemoryLog::new(), fates: Mutex::default(), appends, stream_reads, rival, looks, turns_of_others, late }
     }
 
     /// The next appends meet these fates; later ones are written.
@@ -67,6 +71,21 @@ impl FaultyLog {
         last.event.stream.aggregate_id = format!("RIVAL-{left}@main");
         last.event.sequence = 1;
         self.inner.append(last.position, vec![last.event]).await.unwrap();
+    }
+
+    /// The turn of every process is another node's from now on.
+    pub fn give_turns_to_others(&self) {
+        self.turns_of_others.store(true, Ordering::SeqCst);
+    }
+
+    /// How often anybody asked for a process's checkpoint or for the head.
+    pub fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    /// From now on the time comes late, and is an hour off.
+    pub fn tell_time_late(&self) {
+        self.late.store(true, Ordering::SeqCst);
     }
 
     pub fn appends(&self) -> usize {
@@ -126,7 +145,17 @@ impl Log for FaultyLog {
         self.inner.find_scopes(scopes).await
     }
 
+    async fn now(&self) -> Result<Timestamp, ReadError> {
+        let now = self.inner.now().await?;
+        if !self.late.load(Ordering::SeqCst) {
+            return Ok(now);
+        }
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        Ok(now + Duration::from_secs(3_600))
+    }
+
     async fn head(&self) -> Result<Head, ReadError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.inner.head().await
     }
 
@@ -145,7 +174,12 @@ impl Bookkeeping for FaultyLog {
         self.inner.save_snapshots(snapshots).await
     }
 
+    async fn take_turn(&self, process: &str, holder: Uuid, time: Duration) -> Result<bool, ReadError> {
+        Ok(!self.turns_of_others.load(Ordering::SeqCst) && self.inner.take_turn(process, holder, time).await?)
+    }
+
     async fn checkpoint(&self, process: &str) -> Result<Position, ReadError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.inner.checkpoint(process).await
     }
 

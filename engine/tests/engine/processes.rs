@@ -1,6 +1,9 @@
 //! What follows from a purchase: the gateway's answer, the order's state, deadlines, retries and dead letters.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use domain::{
@@ -15,7 +18,10 @@ use event_schemas::{
 };
 use event_store::{Bookkeeping, Log, MemoryLog, Progress};
 
-use crate::shop::{by, tea};
+use crate::{
+    faulty_log::FaultyLog,
+    shop::{by, receive, tea},
+};
 
 struct Shop {
     log: Arc<MemoryLog>,
@@ -241,4 +247,25 @@ async fn more_deadlines_at_once_than_the_queue_holds_are_all_kept() {
     for cart_id in carts {
         shop.until(stream_of::<Cart>(cart_id), "CartExpired").await;
     }
+}
+
+#[tokio::test]
+async fn a_node_that_waits_for_its_turn_looks_twice_a_second_unless_somebody_waits_for_the_process() {
+    let log = Arc::new(FaultyLog::new());
+    log.give_turns_to_others();
+    let engine = crate::shop::engine(log.clone(), Limits::default()).await;
+    let processes = Processes::start(log.clone(), engine.clone(), vec![Box::new(OrderProcess)], &[]);
+    let (looked, begun) = (log.looks(), Instant::now());
+    for _ in 0..200 {
+        receive(&engine, 1).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (looked, most) = (log.looks() - looked, begun.elapsed().as_millis() / 500 + 2);
+    assert!(looked as u128 <= most, "it looked {looked} times in {:?}", begun.elapsed());
+
+    // The node whose turn it is has come so far.
+    let place = Progress { process: "orders".to_owned(), checkpoint: Some(200), ..Progress::default() };
+    log.save_progress(place).await.unwrap();
+    assert!(processes.wait_for(200, Duration::from_secs(60)).await);
+    processes.stop().await;
 }

@@ -5,22 +5,29 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use event_schemas::Proposed;
+use event_schemas::{ProductDetailsChanged, ProductEvent, ProductId, Proposed, Slug};
 use event_store::{Log, MemoryLog};
-use projections::{ALL, ProjectionState, Runner, ViewError, Views, diff, rebuild};
+use projections::{ALL, ProjectionState, Runner, Value, ViewError, Views, diff, rebuild};
+use test_postgres::Postgres;
 
-use crate::{runner::LONG, shop::busy_days, store::started_server};
+use crate::{
+    runner::LONG,
+    shop::{self, History, busy_days, day, product},
+    store::started_server,
+};
 
 /// A proxy before a server that can be made to pass nothing on, without closing anything: a node that is paused, or cut off.
 struct Proxy {
     port: u16,
     is_paused: Arc<AtomicBool>,
+    /// Connections made through it so far.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -28,9 +35,11 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap().port();
         let is_paused = Arc::new(AtomicBool::new(false));
-        let paused = Arc::clone(&is_paused);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (paused, made) = (Arc::clone(&is_paused), Arc::clone(&connections));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                made.fetch_add(1, SeqCst);
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (from, to, paused) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&paused));
@@ -38,7 +47,12 @@ impl Proxy {
                 }
             }
         });
-        Self { port: own, is_paused }
+        Self { port: own, is_paused, connections }
+    }
+
+    /// The address of a server's database by way of this proxy.
+    fn route(&self, server: &Postgres, url: &str) -> String {
+        url.replace(&format!(":{}/", server.port()), &format!(":{}/", self.port))
     }
 }
 
@@ -105,8 +119,7 @@ async fn a_paused_owner_is_replaced_within_seconds_and_writes_nothing_when_it_wa
     let Some(server) = started_server() else { return };
     let (url, history, log) = (server.database("shop"), busy_days(12), Arc::new(MemoryLog::new()));
     let proxy = Proxy::before(server.port());
-    let cut = url.replace(&format!(":{}/", server.port()), &format!(":{}/", proxy.port));
-    let (paused, other) = (Views::open(&cut).unwrap(), Views::open(&url).unwrap());
+    let (paused, other) = (Views::open(&proxy.route(&server, &url)).unwrap(), Views::open(&url).unwrap());
     let events = history.events.chunks(history.events.len() / 10).collect::<Vec<_>>();
     let first = started(&log, &paused).await;
     let second = started(&log, &other).await;
@@ -137,6 +150,62 @@ async fn a_paused_owner_is_replaced_within_seconds_and_writes_nothing_when_it_wa
     first.stop().await;
     second.stop().await;
     assert_as_folded_afresh(&other, &log).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_watches_asks_for_the_views_twice_a_second_at_most() {
+    let Some(server) = started_server() else { return };
+    let (url, history, log) = (server.database("shop"), busy_days(12), Arc::new(MemoryLog::new()));
+    let proxy = Proxy::before(server.port());
+    let (first, second) = (Views::open(&url).unwrap(), Views::open(&proxy.route(&server, &url)).unwrap());
+    let owner = started(&log, &first).await;
+    let follower = started(&log, &second).await;
+    second.wait_for(append(&log, &history.events[..10]).await, LONG).await.unwrap();
+    let (before, begun) = (proxy.connections.load(SeqCst), Instant::now());
+    for few in history.events[10..].chunks(3) {
+        let written = append(&log, few).await;
+        second.wait_for(written, LONG).await.unwrap();
+    }
+    let (made, batches) = (proxy.connections.load(SeqCst) - before, history.events[10..].chunks(3).len());
+    // And a few connections that read.
+    let most = begun.elapsed().as_millis() / 500 + 10;
+    assert!(made as u128 <= most, "{made} connections for {batches} batches in {:?}", begun.elapsed());
+    assert!(batches > 100, "{batches} batches show little");
+    owner.stop().await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_text_with_a_nul_is_shown_without_it_and_stops_no_view() {
+    let Some(server) = started_server() else { return };
+    let (mut history, log) = (History::default(), Arc::new(MemoryLog::new()));
+    // One row is written out in its statement, many are arrays.
+    for number in 0..40 {
+        product(&mut history, number, 250);
+        let id = ProductId(shop::id(100 + number));
+        let changed = ProductDetailsChanged {
+            title: format!("Tea\0of {number}"),
+            slug: Slug::new(format!("tea-{number}")).unwrap(),
+            description: "Leaves".to_owned(),
+            tax_category: "standard".to_owned(),
+        };
+        history.happens(id, ProductEvent::from(changed), day(1, 0));
+    }
+    let views = Views::open(&server.database("shop")).unwrap();
+    let runner = Runner::start_with(Arc::clone(&log) as Arc<dyn Log>, views.clone(), ALL, 1_000).await.unwrap();
+    for events in [&history.events[..6], &history.events[6..]] {
+        let written = append(&log, events).await;
+        views.wait_for(written, LONG).await.unwrap();
+    }
+    let states: Vec<_> = views.status().iter().map(|status| status.state).collect();
+    assert!(states.iter().all(|state| *state == ProjectionState::Live), "{:?}", views.status());
+    let shown = |text: &str| {
+        let text = Value::Text(text.into());
+        views.read_blocking(|reader| reader.integer("SELECT count(*) FROM products WHERE title = ?", &[text]))
+    };
+    assert_eq!((shown("Tea\u{fffd}of 0").unwrap(), shown("Tea\u{fffd}of 39").unwrap()), (1, 1));
+    assert_eq!(shown("Tea\0of 0").unwrap(), 1, "who asks for it finds it");
+    runner.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
