@@ -1,13 +1,17 @@
 //! Time and ids come from outside, so that tests and simulations own both.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use chrono::TimeDelta;
 use event_schemas::{Timestamp, to_micros};
 use event_store::{Log, ReadError};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Where the time comes from.
@@ -26,47 +30,73 @@ impl Clock for SystemClock {
     }
 }
 
-/// The clock that all nodes of a log share: this machine's, corrected by how far it is off from the log's own.
+/// An answer of the log that was under way for longer does not tell the time.
+const LATE: Duration = Duration::from_secs(1);
+/// How often a clock that has not been set yet asks.
+const FIRST_ATTEMPTS: usize = 5;
+
+/// The clock that all nodes of a log share: set by the log's own, and counted on from there by a clock that only goes forward.
 ///
-/// A node whose machine shows the wrong time would let reservations and deadlines expire early or late for everyone. It
-/// must be synchronised again from time to time, because machines drift and are set.
+/// A node whose machine shows the wrong time, or whose machine is set while it runs, would let reservations and deadlines
+/// expire early or late for everyone. It must be synchronised again from time to time, because machines drift and sleep.
 #[derive(Debug)]
 pub struct LogClock {
-    offset_micros: AtomicI64,
+    counted_from: Instant,
+    /// The log's time at that instant, in microseconds.
+    set_to: AtomicI64,
 }
 
 impl LogClock {
     /// The clock of a log, synchronised.
     ///
     /// # Errors
-    /// If the log cannot be reached.
+    /// If the log cannot be reached, or takes too long to tell the time, several times over.
     pub async fn of(log: &dyn Log) -> Result<Self, ReadError> {
-        let clock = Self { offset_micros: AtomicI64::new(0) };
+        let clock = Self { counted_from: Instant::now(), set_to: AtomicI64::new(SystemClock.now().timestamp_micros()) };
+        // The first question may have to wait for a connection.
+        for _ in 1..FIRST_ATTEMPTS {
+            if clock.synchronise(log).await.is_ok() {
+                return Ok(clock);
+            }
+        }
         clock.synchronise(log).await?;
         Ok(clock)
     }
 
-    /// Asks the log for its time and corrects this clock. The answer is taken to be of the middle of the time it took.
+    /// Asks the log for its time and sets this clock. The answer is taken to be of the middle of the time it took.
     ///
     /// # Errors
-    /// If the log cannot be reached; the clock then keeps its correction.
+    /// If the log cannot be reached, or its answer takes longer than a second; the clock then goes on as it was set.
     pub async fn synchronise(&self, log: &dyn Log) -> Result<(), ReadError> {
-        let (asked, answer, answered) = (SystemClock.now(), log.now().await?, SystemClock.now());
-        let middle = asked + (answered - asked) / 2;
-        self.offset_micros.store((answer - middle).num_microseconds().unwrap_or(0), Ordering::SeqCst);
+        let asked = self.counted();
+        let answer = log.now().await?;
+        let answered = self.counted();
+        let took = answered - asked;
+        if took > LATE {
+            return Err(ReadError::Unavailable(format!("it took {} ms to tell the time", took.as_millis())));
+        }
+        self.set_to.store(answer.timestamp_micros().saturating_sub(micros(asked + took / 2)), Ordering::SeqCst);
         Ok(())
     }
 
     /// What has to be added to this machine's time to get the log's.
     pub fn offset(&self) -> TimeDelta {
-        TimeDelta::microseconds(self.offset_micros.load(Ordering::SeqCst))
+        self.now() - SystemClock.now()
     }
+
+    fn counted(&self) -> Duration {
+        self.counted_from.elapsed()
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Clock for LogClock {
     fn now(&self) -> Timestamp {
-        let now = SystemClock.now();
-        now.checked_add_signed(self.offset()).unwrap_or(now)
+        let now = self.set_to.load(Ordering::SeqCst).saturating_add(micros(self.counted()));
+        Timestamp::from_timestamp_micros(now).unwrap_or_else(|| SystemClock.now())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use engine::{Engine, Limits, SystemClock, SystemIds};
+use engine::{Engine, Limits, LogClock, SystemIds};
 
 use crate::{
     cli::ShopArgs,
@@ -46,7 +46,8 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reconciliation = runtime.block_on(async {
         let log = event_store::open(&url).await?;
-        let engine = Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?;
+        let clock = Arc::new(LogClock::of(&*log).await?);
+        let engine = Engine::start(log, clock, Arc::new(SystemIds), Limits::default()).await?;
         let result = import(&args.source, &config, &engine, &mut tell).await;
         engine.drain().await;
         result.map_err(Failure::from)
@@ -56,7 +57,11 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     } else {
         print!("{reconciliation}");
     }
-    Ok(())
+    // The past of another system has rows that no event can be made of; a merchant's own rows are wishes.
+    match reconciliation.unrepresented().len() {
+        refused @ 1.. if matches!(args.source, ImportSource::Csv { .. }) => Err(format!("{refused} rows were refused").into()),
+        _ => Ok(()),
+    }
 }
 
 /// Progress goes to standard error, so that standard output is the reconciliation alone.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets the unexpected should fail on the spot")]
 
+mod clock;
 mod commands;
 mod faults;
 mod faulty_log;

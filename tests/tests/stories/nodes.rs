@@ -259,9 +259,37 @@ async fn a_node_whose_clock_is_an_hour_off_says_so_and_does_no_harm() {
     assert_eq!(ordered(&events, "TEA"), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_into_a_shared_log_goes_by_the_logs_clock() {
+    let Some(server) = Postgres::start() else { return };
+    let Some(library) = another_time() else {
+        println!("skipped: libfaketime is not installed here; ./test.sh installs it");
+        return;
+    };
+    let (folder, database) = (tempfile::tempdir().unwrap(), server.database("shop"));
+    let file = folder.path().join("stock.csv");
+    std::fs::write(&file, "sku,location,quantity,reference\nTEA,main,40,D-17\n").unwrap();
+    let imported = std::process::Command::new(crate::process::binary("daybook"))
+        .args(["import", "csv", "stock"])
+        .arg(&file)
+        .env("DAYBOOK_DATA", folder.path())
+        .env("DAYBOOK_EVENTS", &database)
+        .envs(clock_off_by(&library.display().to_string(), "+1h"))
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let events = whole(&*event_store::open(&database).await.unwrap()).await;
+    let off = (events[0].event.recorded_at - chrono::Utc::now()).num_seconds().abs();
+    assert!(off < 300, "it was recorded {off} s off");
+}
+
+/// Only the time of day is wrong, as on a machine whose clock is: waiting takes as long as it does.
+fn clock_off_by<'a>(library: &'a str, offset: &'a str) -> [(&'static str, &'a str); 3] {
+    [("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
+}
+
 fn serve_at(folder: &Path, database: &str, library: &Path, offset: &str) -> Process {
     let library = library.display().to_string();
-    // Only the time of day is wrong, as on a machine whose clock is: waiting takes as long as it does.
-    let clock = [("LD_PRELOAD", library.as_str()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let clock = clock_off_by(&library, offset);
     Process::serve_with(folder, &[&[("DAYBOOK_EVENTS", database), ("DAYBOOK_VIEWS", database)], &clock[..]].concat())
 }
