@@ -76,10 +76,42 @@ fn within(code: &'static str, what: &str, found: u64, most: u64) -> Result<(), E
     Err(Exceeded { code, message: format!("the operation has {what} {found}, and at most {most} is allowed") })
 }
 
-/// Looks over the text before it is parsed: its words, and how deep its brackets nest.
+/// Not every store can keep a NUL, so no text may have one.
+fn nul_in_text() -> Exceeded {
+    Exceeded { code: "BAD_USER_INPUT", message: "a text must not contain the character NUL (U+0000)".to_owned() }
+}
+
+/// Refuses variables with a NUL in a text; [`scan`] does so for the text of the document.
+pub(crate) fn without_nul(variables: &Variables) -> Result<(), Exceeded> {
+    if variables.values().any(holds_nul) { Err(nul_in_text()) } else { Ok(()) }
+}
+
+fn holds_nul(value: &ConstValue) -> bool {
+    match value {
+        ConstValue::String(text) => text.contains('\0'),
+        ConstValue::List(items) => items.iter().any(holds_nul),
+        ConstValue::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        ConstValue::Null | ConstValue::Number(_) | ConstValue::Boolean(_) | ConstValue::Enum(_) | ConstValue::Binary(_) => false,
+    }
+}
+
+/// Whether a string, with its quotes, has the escape of a NUL. Block strings have no such escapes.
+fn spells_nul(string: &[u8]) -> bool {
+    let mut at = if string.starts_with(b"\"\"\"") { string.len() } else { 0 };
+    while at < string.len() {
+        if string[at..].starts_with(b"\\u0000") {
+            return true;
+        }
+        at += if string[at] == b'\\' { 2 } else { 1 };
+    }
+    false
+}
+
+/// Looks over the text before it is parsed: its words, its strings, and how deep its brackets nest.
 pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
     let bytes = query.as_bytes();
     let (mut at, mut tokens, mut nesting, mut deepest) = (0, 0_u32, 0_u32, 0_u32);
+    let mut nul = bytes.contains(&0);
     while let Some(byte) = bytes.get(at) {
         let rest = &bytes[at..];
         at += match byte {
@@ -87,7 +119,9 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
             b'#' => rest.iter().position(|b| *b == b'\n' || *b == b'\r').unwrap_or(rest.len()),
             b'"' => {
                 tokens += 1;
-                string_length(rest)
+                let length = string_length(rest);
+                nul |= spells_nul(&rest[..length.min(rest.len())]);
+                length
             }
             b if b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii() => {
                 tokens += 1;
@@ -104,6 +138,9 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
                 1
             }
         };
+    }
+    if nul {
+        return Err(nul_in_text());
     }
     within("TOKEN_LIMIT", "a number of tokens of", tokens.into(), TOKENS.into())?;
     within("DEPTH_LIMIT", "a nesting of", deepest.into(), NESTING.into())

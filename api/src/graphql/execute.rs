@@ -73,7 +73,7 @@ impl Prepared {
     pub(crate) fn new(incoming: Incoming, mut context: RequestContext) -> Result<Self, Refused> {
         let exceeded =
             |limit: limits::Exceeded| Refused::document(vec![coded(ServerError::new(limit.message, None), limit.code)]);
-        limits::scan(&incoming.query).map_err(exceeded)?;
+        limits::scan(&incoming.query).and_then(|()| limits::without_nul(&incoming.variables)).map_err(exceeded)?;
         let parsed = async_graphql::parser::parse_query(&incoming.query);
         let document =
             parsed.map_err(|error| Refused::document(vec![coded(ServerError::from(error), "GRAPHQL_PARSE_FAILED")]))?;

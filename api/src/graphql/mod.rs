@@ -48,6 +48,7 @@ mod variant;
 
 use async_graphql::{MergedObject, Schema as GraphQlSchema};
 
+pub(crate) use command::idempotency_key;
 pub(crate) use execute::{Prepared, RequestContext};
 use page::List;
 

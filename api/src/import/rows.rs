@@ -113,6 +113,9 @@ impl Rows {
             return Err(format!("the row has {found} fields instead of {}", self.columns));
         }
         let record = std::mem::take(&mut self.record);
+        if record.iter().any(|field| field.contains(&0)) {
+            return Err("the row has the character NUL (U+0000)".to_owned());
+        }
         StringRecord::from_byte_record(record).map_err(|error| format!("the row is not UTF-8: {}", error.utf8_error()))
     }
 }
@@ -218,6 +221,8 @@ mod tests {
 
     #[test]
     fn rows_with_missing_fields_or_foreign_bytes_are_told_with_their_number() {
+        let all = rows_of(b"a,b\n1,x\0y\n2,z", Layout::FieldsMayWrap);
+        assert_eq!(all, [(1, Err("the row has the character NUL (U+0000)".to_owned())), (2, row("2", "z"))]);
         let all = rows_of(b"a,b\r\n1\r\n\r\n2,\xff\r\n3,z", Layout::OneLinePerRow);
         assert_eq!(all[0], (1, Err("the row has 1 fields instead of 2".to_owned())));
         assert!(matches!(&all[1], (3, Err(reason)) if reason.starts_with("the row is not UTF-8")));

@@ -51,6 +51,28 @@ async fn a_request_that_is_not_well_formed_is_refused_without_data_whatever_it_a
 }
 
 #[tokio::test]
+async fn a_nul_in_any_text_is_refused_however_it_is_written() {
+    let server = Server::start().await;
+    let query = "query($t: String) { products(filter: { text: $t }) { nodes { title } } }";
+    let nested = "query($f: ProductFilter) { products(filter: $f) { nodes { title } } }";
+    for body in [
+        json!({ "query": query, "variables": { "t": "a\0b" } }),
+        json!({ "query": nested, "variables": { "f": { "text": "a\0b" } } }),
+        json!({ "query": r#"{ products(filter: { text: "a\u0000b" }) { nodes { title } } }"# }),
+        json!({ "query": "{ products(filter: { text: \"a\0b\" }) { nodes { title } } }" }),
+        json!({ "query": "{ products(filter: { text: \"\"\"a\0b\"\"\" }) { nodes { title } } }" }),
+    ] {
+        let (_, _, answer) = parts(server.post(body.to_string()).send().await.unwrap()).await;
+        assert_eq!((code(&answer), answer.get("data")), ("BAD_USER_INPUT", None), "{body}");
+    }
+    for harmless in [r#""a\\u0000b""#, r#""""a\u0000b""""#] {
+        let query = format!("{{ products(filter: {{ text: {harmless} }}) {{ nodes {{ title }} }} }}");
+        let (_, _, answer) = parts(server.post(body(&query)).send().await.unwrap()).await;
+        assert_eq!(answer["data"]["products"]["nodes"], json!([]), "{query}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_document_that_cannot_run_is_a_bad_request_only_in_the_media_type_of_graphql() {
     let server = Server::start().await;
     for (query, expected) in [

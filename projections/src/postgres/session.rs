@@ -2,7 +2,7 @@
 
 use sqlx::{Arguments as _, postgres::PgArguments};
 
-use super::wire::{Wire, literals, value};
+use super::wire::{Wire, literals, storable, value};
 use crate::{ColumnInfo, ColumnType, Session, Table, Value, ViewError, row::join, store::Statements};
 
 /// So many rows go into one statement.
@@ -65,7 +65,7 @@ fn arrays(columns: &[ColumnInfo], rows: &[Vec<Value<'_>>]) -> Result<PgArguments
                 arguments.add(numbers.collect::<Vec<_>>())
             }
             ColumnType::Text => {
-                let texts = values.map(|value| if let Value::Text(text) = value { Some(&**text) } else { None });
+                let texts = values.map(|value| if let Value::Text(text) = value { Some(storable(text)) } else { None });
                 arguments.add(texts.collect::<Vec<_>>())
             }
         };

@@ -4,6 +4,7 @@
 //! belongs to a runtime, and of which kind: it is parked until the answer is there.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     io,
     sync::LazyLock,
@@ -152,6 +153,11 @@ pub(super) fn unavailable(name: &str, error: &sqlx::Error) -> ViewError {
     ViewError::Unavailable(format!("{name}: {error}"))
 }
 
+/// A text as PostgreSQL can keep it: it has no NUL, which old events may hold, so the replacement character stands for it.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
 /// Values as literals, separated by commas.
 pub(super) fn literals(values: &[Value<'_>], sql: &mut String) {
     for (number, value) in values.iter().enumerate() {
@@ -164,7 +170,7 @@ pub(super) fn literals(values: &[Value<'_>], sql: &mut String) {
             Value::Text(text) => {
                 // Every backslash is itself: `standard_conforming_strings` is on in our sessions.
                 sql.push('\'');
-                sql.push_str(&text.replace('\'', "''"));
+                sql.push_str(&storable(text).replace('\'', "''"));
                 sql.push('\'');
             }
         }
@@ -178,7 +184,7 @@ pub(super) fn arguments(values: &[Value<'_>]) -> Result<PgArguments, ViewError> 
         let added = match value {
             Value::Null => arguments.add(None::<&str>),
             Value::Integer(number) => arguments.add(*number),
-            Value::Text(text) => arguments.add(&**text),
+            Value::Text(text) => arguments.add(&*storable(text)),
         };
         added.map_err(|error| ViewError::Unavailable(error.to_string()))?;
     }
