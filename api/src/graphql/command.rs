@@ -20,6 +20,17 @@ const READ_BACK: Duration = Duration::from_secs(2);
 /// a key and its input gets the answer that was meant for another.
 const SHARED_KEY: usize = 16;
 
+/// The longest key, in characters.
+const LONGEST_KEY: usize = 200;
+
+/// An idempotency key as it counts, wherever it was given: without blanks around it, 1 to 200 characters, and none of them a
+/// control character. None for what is no such key.
+pub(crate) fn idempotency_key(text: &str) -> Option<&str> {
+    let key = text.trim();
+    let fits = (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+    fits.then_some(key)
+}
+
 /// The input of a mutation.
 pub(crate) trait MutationInput: InputType {
     /// The caller's promise that two mutations are the same one.
@@ -35,7 +46,7 @@ macro_rules! input {
             $($body)*
             /// Sent again with the same input, this key gets the first answer again and changes nothing. The header
             /// `Idempotency-Key` says the same. Callers whose token names nobody share their keys: theirs need at least 16
-            /// characters that nobody can guess, such as a UUID.
+            /// characters that nobody can guess, such as a UUID. A key has at most 200 characters.
             pub(crate) idempotency_key: Option<String>,
         }
 
@@ -154,6 +165,10 @@ pub(crate) async fn read_back(ctx: &Context<'_>, position: Position) -> bool {
 /// The scope of the key (actor, operation, key) and the fingerprint of the input without it.
 fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationInput) -> Result<Option<Idempotency>, UserError> {
     let Some(key) = input.idempotency_key().or(request.idempotency_key.as_deref()) else { return Ok(None) };
+    let key = idempotency_key(key).ok_or_else(|| {
+        let message = format!("a key has 1 to {LONGEST_KEY} characters, and no control characters");
+        UserError::invalid(&["idempotencyKey"], message)
+    })?;
     if request.caller.subject.is_none() && key.chars().count() < SHARED_KEY {
         let message = format!("without a token that names you, a key needs at least {SHARED_KEY} characters, such as a UUID");
         return Err(UserError::invalid(&["idempotencyKey"], message));

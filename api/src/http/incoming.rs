@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     access::Caller,
-    graphql::RequestContext,
+    graphql::{RequestContext, idempotency_key},
     http::{Refused, tracing_ids},
     shop::Shop,
 };
@@ -118,10 +118,10 @@ pub(crate) fn context(caller: Caller, headers: &HeaderMap, correlation_id: Uuid)
         Some(position) => position,
         None => None,
     };
-    let idempotency_key = match headers.get("idempotency-key").map(|value| value.to_str()) {
+    let idempotency_key = match headers.get("idempotency-key").map(|value| idempotency_key(value.to_str().ok()?)) {
         None => None,
-        Some(Ok(key)) if !key.trim().is_empty() && key.len() <= 200 => Some(key.trim().to_owned()),
-        Some(_) => return Err(bad("the header Idempotency-Key must be 1 to 200 ASCII characters")),
+        Some(Some(key)) => Some(key.to_owned()),
+        Some(None) => return Err(bad("the header Idempotency-Key must be 1 to 200 ASCII characters")),
     };
     let (trace_id, written) = (tracing_ids::trace_id(headers), Arc::default());
     Ok(RequestContext { caller, correlation_id, trace_id, idempotency_key, min_position, written })

@@ -68,6 +68,36 @@ async fn a_key_that_can_be_guessed_is_refused_to_callers_who_are_nobody_in_parti
 }
 
 #[tokio::test]
+async fn one_rule_says_what_a_key_is_in_the_header_and_in_the_input() {
+    let server = Server::start().await;
+    let longest = "k".repeat(200);
+    let query = "mutation($i: CartCreateInput!) { cartCreate(input: $i) { cart { id } userErrors { code field } } }";
+    for (key, fits) in [
+        (longest.clone(), true),
+        ("tea for two, please".to_owned(), true),
+        (longest.clone() + "k", false),
+        ("k".repeat(10_000), false),
+        (" ".repeat(30), false),
+        (String::new(), false),
+        ("sixteen characters\u{7f}".to_owned(), false),
+    ] {
+        let input = json!({ "currency": "EUR", "idempotencyKey": key });
+        let by_input = server.run(None, query, json!({ "i": input })).await["data"]["cartCreate"].clone();
+        let errors = if fits { json!([]) } else { json!([{ "code": "INVALID_INPUT", "field": ["idempotencyKey"] }]) };
+        assert_eq!(by_input["userErrors"], errors, "{key}");
+        // What no HTTP client sends is not asked for.
+        let Ok(header) = reqwest::header::HeaderValue::from_str(&key) else { continue };
+        let request = server.post(json!({ "query": query, "variables": { "i": { "currency": "EUR" } } }).to_string());
+        let answer: serde_json::Value = request.header("idempotency-key", header).send().await.unwrap().json().await.unwrap();
+        if fits {
+            assert_eq!(answer["data"]["cartCreate"]["cart"], by_input["cart"], "both say the same: {answer}");
+        } else {
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_REQUEST", "{key}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_payment_that_is_confirmed_twice_with_one_key_is_answered_alike_and_taken_once() {
     let server = Server::start().await;
     tea(&server, "TEA-100", "4.50", "EUR", 10).await;
