@@ -64,6 +64,16 @@ impl DataFolder {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// The folder of a shop that was opened before.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn existing(path: &Path) -> Result<Self, DataFolderError> {
+        let unusable = |error| DataFolderError::Unusable(path.to_owned(), error);
+        let is_folder = std::fs::metadata(path).map_err(unusable)?.is_dir();
+        if is_folder { Ok(Self { path: path.to_owned() }) } else { Err(unusable(io::ErrorKind::NotADirectory.into())) }
+    }
+
     /// Takes the folder for this process.
     ///
     /// # Errors
@@ -71,7 +81,7 @@ impl DataFolder {
     pub fn lock(&self, folder_use: FolderUse) -> Result<FolderLock, DataFolderError> {
         let unusable = |error| DataFolderError::Unusable(self.path.clone(), error);
         let path = self.path.join("lock");
-        let file = OpenOptions::new().create(true).write(true).truncate(false).open(path).map_err(unusable)?;
+        let file = lockable(&path).map_err(unusable)?;
         let taken = match folder_use {
             FolderUse::Alone => file.try_lock(),
             FolderUse::Shared => file.try_lock_shared(),
@@ -132,17 +142,37 @@ impl DataFolder {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let written = options.open(&half_written).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
-        let kept = written.and_then(|()| match std::fs::hard_link(&half_written, self.file(name)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        });
-        let removed = std::fs::remove_file(&half_written);
-        kept.and(removed)
+        let kept = written.and_then(|()| self.settle(&half_written, name, |from, to| std::fs::hard_link(from, to)));
+        match std::fs::remove_file(&half_written) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => kept.and(Err(error)),
+            _ => kept,
+        }
     }
+
+    /// Gives a written file its name unless that is taken. Linking does both at once; where there are no links (FAT, some
+    /// network shares) it is renamed while nobody else is doing so.
+    fn settle(&self, written: &Path, name: &str, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+        let target = self.file(name);
+        match link(written, &target) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) => tracing::debug!(%error, name, "a file of the data folder could not be linked; renaming it"),
+        }
+        let turn = lockable(&self.file("making"))?;
+        turn.lock()?;
+        if target.try_exists()? { Ok(()) } else { std::fs::rename(written, &target) }
+    }
+}
+
+/// A file to lock. Opened to read as well: a network file system may refuse a shared lock on one that is not.
+fn lockable(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -154,6 +184,35 @@ mod tests {
         drop(nodes);
         let _alone = folder.lock(FolderUse::Alone).unwrap();
         assert!(matches!(folder.lock(FolderUse::Shared), Err(DataFolderError::InUse(_))));
+    }
+
+    #[test]
+    fn a_lock_can_be_taken_where_shared_locks_need_a_file_that_is_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(scratch.path()).unwrap();
+        let lock = folder.lock(FolderUse::Shared).unwrap();
+        assert_eq!(io::Read::read(&mut &lock._file, &mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn where_files_cannot_be_linked_they_are_made_whole_all_the_same_and_the_first_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(scratch.path()).unwrap();
+        let no_links = |_: &Path, _: &Path| Err(io::ErrorKind::Unsupported.into());
+        let makers: Vec<_> = (0..8)
+            .map(|n| {
+                let folder = folder.clone();
+                std::thread::spawn(move || {
+                    let (written, text) = (folder.file(&format!("half-{n}")), format!("key {n}").repeat(1000));
+                    std::fs::write(&written, text).unwrap();
+                    folder.settle(&written, "token.key", no_links).unwrap();
+                    std::fs::read(folder.file("token.key")).unwrap()
+                })
+            })
+            .collect();
+        let seen: BTreeSet<Vec<u8>> = makers.into_iter().map(|maker| maker.join().unwrap()).collect();
+        assert_eq!(seen.len(), 1, "all see the same one");
+        assert_eq!(seen.first().unwrap().len(), 5000);
     }
 
     #[test]
