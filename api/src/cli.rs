@@ -187,7 +187,7 @@ fn bench(args: BenchArgs) -> Result<(), Failure> {
 }
 
 fn token(args: TokenArgs) -> Result<(), Failure> {
-    let folder = DataFolder::create(&args.shop.data)?;
+    let folder = DataFolder::existing(&args.shop.data)?;
     let caller = Caller { role: args.role, subject: args.subject };
     let (token, expires_at) = TokenKey::open(&folder)?.issue(&caller, args.ttl, chrono::Utc::now())?;
     if args.shop.json {

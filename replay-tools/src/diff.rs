@@ -26,16 +26,24 @@ pub struct DiffArgs {
 
 impl DiffArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
+        let backwards = match (self.from, self.to) {
+            (Moment::Position(from), Some(Moment::Position(to))) => from > to,
+            (Moment::Time(from), Some(Moment::Time(to))) => from > to,
+            _ => false,
+        };
         let log = open(&self.log.log).await?;
         let before = state_at(&*log, &self.stream, Some(self.from)).await?;
         let after = state_at(&*log, &self.stream, self.to).await?;
+        if backwards || before.events > after.events {
+            return Err(Failure::Refused("--from is later than --to; change them round".to_owned()));
+        }
         let changes = changes(&before.state, &after.state);
         let mut text = String::new();
         for Change { path, before, after } in &changes {
             text.push_str(&format!("{path}: {} → {}\n", shown(before.as_ref()), shown(after.as_ref())));
         }
         let to = self.to.map_or("now".to_owned(), |to| to.to_string());
-        let events = after.events.saturating_sub(before.events);
+        let events = after.events - before.events;
         text.push_str(&format!("{} from {} to {to}: changes {}, events {events}\n", self.stream, self.from, changes.len()));
         let json = json!({
             "stream": self.stream.to_string(), "from": before.position, "to": after.position, "events": events,

@@ -46,6 +46,12 @@ async fn fold(
         return Err(problem::bad_input("`asOf` is a `position` or a time `at`, one of them"));
     }
     let log = &ctx.data::<Arc<Shop>>()?.log;
+    if let Some(Long(position)) = as_of.position {
+        let head = Long::of(log.head().await.map_err(|error| problem::fault(&error))?.position).0;
+        if !(0..=head).contains(&position) {
+            return Err(problem::bad_input(format!("`asOf` is position {position}, and the log goes from 0 to {head}")));
+        }
+    }
     let mut events = Vec::new();
     for stream in &streams {
         events.extend(history::whole(log.as_ref(), stream).await.map_err(|error| problem::fault(&error))?);

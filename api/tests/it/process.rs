@@ -77,6 +77,31 @@ fn a_token_is_one_line_and_a_wrong_role_is_a_wrong_flag() {
 }
 
 #[test]
+fn a_token_for_a_shop_that_is_not_there_makes_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let typo = folder.path().join("shpo");
+    let token = daybook(&typo).args(["token", "--role", "auditor"]).output().unwrap();
+    assert_eq!((token.status.code(), typo.exists()), (Some(1), false));
+    assert!(errors(&token).contains("shpo cannot be used"), "{}", errors(&token));
+}
+
+#[test]
+fn an_import_of_own_rows_fails_when_rows_were_refused_and_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stock.csv");
+    let import = |rows: &str| {
+        std::fs::write(&file, format!("sku,location,quantity,reference\n{rows}")).unwrap();
+        daybook(&folder.path().join("shop")).args(["import", "csv", "stock"]).arg(&file).output().unwrap()
+    };
+    let whole = import("TEA,main,40,D-17\n");
+    assert!(whole.status.success(), "{}", errors(&whole));
+    let partly = import("TEA,main,40,D-18\nTEA,attic,1,D-19\n");
+    assert_eq!(partly.status.code(), Some(1));
+    assert!(errors(&partly).contains("1 rows were refused"), "{}", errors(&partly));
+    assert!(String::from_utf8_lossy(&partly.stdout).contains("row 2: the store has no location"));
+}
+
+#[test]
 fn an_address_in_use_is_refused_before_anything_is_decided() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (_first, url) = serving(folder.path());

@@ -66,6 +66,11 @@ async fn staff_see_what_happened_to_an_order_and_how_it_was_at_each_moment() {
     );
     assert_eq!((&answer["data"]["at"], &answer["data"]["stock"]["committed"]), (&json!(null), &json!(2)));
     assert_eq!(code(&answer), "BAD_USER_INPUT");
+    for position in [-1, 1_000_000] {
+        let query = "query($id: ID!, $p: Long) { product(id: $id, asOf: { position: $p }) { title } }";
+        let answer = server.run(Some(Role::Merchant), query, json!({ "id": product["id"], "p": position })).await;
+        assert_eq!((code(&answer), &answer["data"]["product"]), ("BAD_USER_INPUT", &json!(null)), "{position}");
+    }
 }
 
 #[tokio::test]

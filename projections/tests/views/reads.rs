@@ -162,6 +162,15 @@ async fn a_cursor_of_another_sorting_or_of_nothing_is_refused(home: Home) {
     for text in ["", "[]", "7", r#"["title", {}, "x"]"#, r#"["title", 1.5, "x"]"#] {
         assert!(matches!(Cursor::decode(text), Err(ViewError::BadCursor)), "{text}");
     }
+    // Well made, and of the wrong types.
+    let gbp = ProductSort::Price(Currency::new("GBP").unwrap());
+    for (sort, text) in
+        [(gbp, r#"["price GBP", "dear", "x"]"#), (gbp, r#"["price GBP", 250, 7]"#), (ProductSort::Title, r#"["title", 7, "x"]"#)]
+    {
+        let page = Page::first(5).after(Cursor::decode(text).unwrap());
+        let forged = views.read_blocking(|reader| reader.products(&all(), sort, false, &page));
+        assert!(matches!(forged, Err(ViewError::BadCursor)), "{text}: {forged:?}");
+    }
 }
 
 async fn products_are_found_by_every_filter_alone_and_together(home: Home) {

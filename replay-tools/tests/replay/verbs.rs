@@ -118,6 +118,9 @@ async fn diff_names_what_changed_between_two_moments() {
     let on_hand = said["changes"].as_array().unwrap().iter().find(|change| change["path"] == "/on_hand").unwrap();
     assert_eq!((&on_hand["before"], &on_hand["after"], &said["events"]), (&json!(50), &json!(48), &json!(3)));
     assert!(desk.text(&["diff", "stock/TEA-100@main", "--from", "1", "--to", "9"]).contains("/on_hand: 50 → 48\n"));
+    for (from, to) in [("9", "1"), ("2100-01-01T00:00:00Z", "2000-01-01T00:00:00Z"), ("9", "2000-01-01T00:00:00Z")] {
+        assert!(desk.refusal(&["diff", "stock/TEA-100@main", "--from", from, "--to", to]).contains("later"), "{from} {to}");
+    }
 }
 
 #[tokio::test]
