@@ -119,7 +119,15 @@ impl Desk {
         let batch: Vec<Recorded> =
             (head + 1..).zip(batch).map(|(position, event)| Recorded::at(position, stored(event))).collect();
         let mut session = self.take_session().await?;
-        let refusal = match self.write(&mut session, head, &batch).await {
+        let had_turn = self.turns.ends().is_some();
+        let mut written = self.write(&mut session, head, &batch).await;
+        if had_turn && matches!(written, Err(AppendError::Unavailable(_))) {
+            // This node stood still for too long, and the server took its turn: the session ended, and nothing was committed.
+            self.turns.lose();
+            session = self.take_session().await?;
+            written = self.write(&mut session, head, &batch).await;
+        }
+        let refusal = match written {
             Ok(Some(end)) => {
                 self.written.send_replace(end);
                 self.keep(session, end);
