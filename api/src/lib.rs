@@ -1,7 +1,7 @@
 //! The door: GraphQL over HTTP, configuration and wiring, and the daybook binary.
 
 pub mod access;
-mod bench;
+pub mod bench;
 pub mod cli;
 pub mod data_folder;
 mod demo;

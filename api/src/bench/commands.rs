@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
-use event_store::{Log, PostgresAddress};
+use event_store::PostgresAddress;
 use serde::Serialize;
 
 use super::{

@@ -158,8 +158,8 @@ async fn what_another_node_wrote_makes_a_command_be_decided_again_only_if_it_rea
         assert_eq!((outcome.position, asked.load(Ordering::SeqCst)), (3, decided), "{written_elsewhere}");
         assert_eq!(here.metrics().head_moved.get(), 1);
         let events = log.read(0, 10).await.unwrap();
-        let tea = events.iter().filter(|recorded| recorded.event.stream.aggregate_id == tea().to_string());
-        assert_eq!(tea.last().map(|last| (last.position, last.event.sequence)), Some((3, if decided == 1 { 2 } else { 3 })));
+        let mut tea = events.iter().filter(|recorded| recorded.event.stream.aggregate_id == tea().to_string());
+        assert_eq!(tea.next_back().map(|last| (last.position, last.event.sequence)), Some((3, if decided == 1 { 2 } else { 3 })));
         assert!(events.is_sorted_by_key(|recorded| recorded.event.recorded_at));
         // And what is decided next rests upon both.
         assert_eq!(take_one(&here).await.unwrap().position, 4);
