@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, btree_map};
 
 use domain::{Change, Refusal};
-use event_schemas::{Position, Proposed, StreamId, Timestamp};
+use event_schemas::{Metadata, Position, Proposed, StreamId, Timestamp};
 use event_store::Snapshot;
 
 use crate::{
@@ -144,4 +144,20 @@ impl Batch {
     pub fn into_requests(self) -> impl Iterator<Item = Request> {
         self.answers.into_iter().flat_map(|answer| std::iter::once(answer.request).chain(answer.repeats))
     }
+}
+
+/// The idempotency key of a command, with what it is scoped to.
+pub(crate) fn scope(request: &Request) -> Option<&str> {
+    request.metadata.idempotency.as_ref().map(|key| key.scope.as_str())
+}
+
+/// Payload and metadata of each event as JSON; the idempotency key goes with the first event only.
+pub(crate) fn encode(metadata: &Metadata, changes: &[Change]) -> Result<Vec<(String, String)>, serde_json::Error> {
+    let rest = match metadata.idempotency {
+        Some(_) => serde_json::to_string(&Metadata { idempotency: None, ..metadata.clone() })?,
+        None => serde_json::to_string(metadata)?,
+    };
+    let first = if metadata.idempotency.is_some() { serde_json::to_string(metadata)? } else { rest.clone() };
+    let of = |index| if index == 0 { first.clone() } else { rest.clone() };
+    changes.iter().enumerate().map(|(index, change)| Ok((change.event.payload()?, of(index)))).collect()
 }

@@ -67,10 +67,6 @@ impl Cache {
         self.forgotten > then
     }
 
-    pub fn contains(&self, stream: &StreamId) -> bool {
-        self.entries.contains_key(stream)
-    }
-
     pub fn get(&self, stream: &StreamId) -> Option<&Entry> {
         self.entries.get(stream)
     }
@@ -202,7 +198,7 @@ mod tests {
         assert!(cache.state(&stream(3)).is_some());
         cache.evict();
         assert!(cache.bytes() <= 75_000 + 2000);
-        assert!(cache.contains(&stream(3)) && cache.contains(&stream(999)) && !cache.contains(&stream(4)));
+        assert!(cache.get(&stream(3)).is_some() && cache.get(&stream(999)).is_some() && cache.get(&stream(4)).is_none());
     }
 
     #[test]
@@ -213,7 +209,7 @@ mod tests {
             cache.insert(stream(n), State::absent("order").unwrap(), 1, (0, 0), 1000);
         }
         cache.evict();
-        assert!(cache.contains(&stream(0)));
+        assert!(cache.get(&stream(0)).is_some());
     }
 
     #[test]

@@ -11,15 +11,15 @@ use std::{
     time::Duration,
 };
 
-use domain::{Change, World};
-use event_schemas::{Metadata, Position, Proposed, Recorded, StreamId, Timestamp, to_micros};
+use domain::{Change, States as _, World};
+use event_schemas::{Position, Proposed, Recorded, StreamId, Timestamp, to_micros};
 use event_store::{Log, ReadError, Snapshot};
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 use crate::{
     Clock, EngineMetrics, Ids, Limits,
-    batch::{Batch, Verdict},
+    batch::{Batch, Verdict, encode, scope},
     cache::Cache,
     engine::{Fault, Request},
     landing::{End, Landing, NotLanded, landed},
@@ -193,7 +193,10 @@ impl Decider {
             Err(error) => {
                 let fault = Fault::from(error);
                 tracing::error!(%fault, "a batch failed");
+                let touched: Vec<StreamId> = flight.before.keys().cloned().collect();
                 let [failed, again] = self.take_back(flight);
+                // What it rested upon may be older than the log.
+                touched.iter().for_each(|stream| self.cache.remove(stream));
                 self.fail(failed, &fault);
                 self.decide(again).await;
             }
@@ -402,7 +405,8 @@ impl Decider {
         if missing.is_empty()
             && let Ok(changes) = &verdict
         {
-            missing = changes.iter().map(|c| &c.stream).filter(|stream| !self.cache.contains(stream)).cloned().collect();
+            // What is written counts as read: it goes on where the stream ends now.
+            missing = changes.iter().map(|c| &c.stream).filter(|stream| self.cache.state(stream).is_none()).cloned().collect();
         }
         if !missing.is_empty() {
             return Some((request, missing));
@@ -489,19 +493,4 @@ impl Decider {
             }
         });
     }
-}
-
-fn scope(request: &Request) -> Option<&str> {
-    request.metadata.idempotency.as_ref().map(|key| key.scope.as_str())
-}
-
-/// Payload and metadata of each event as JSON; the idempotency key goes with the first event only.
-fn encode(metadata: &Metadata, changes: &[Change]) -> Result<Vec<(String, String)>, serde_json::Error> {
-    let rest = match metadata.idempotency {
-        Some(_) => serde_json::to_string(&Metadata { idempotency: None, ..metadata.clone() })?,
-        None => serde_json::to_string(metadata)?,
-    };
-    let first = if metadata.idempotency.is_some() { serde_json::to_string(metadata)? } else { rest.clone() };
-    let of = |index| if index == 0 { first.clone() } else { rest.clone() };
-    changes.iter().enumerate().map(|(index, change)| Ok((change.event.payload()?, of(index)))).collect()
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Change, Decision, ReceiveStock, Refusal, World};
+use domain::{Change, Decision, ReceiveStock, RecordHistory, Refusal, World};
 use engine::{CommandError, Fault, Limits};
 use event_store::{Log, MemoryLog};
 use tokio::sync::Notify;
@@ -164,4 +164,18 @@ async fn what_another_node_wrote_makes_a_command_be_decided_again_only_if_it_rea
         // And what is decided next rests upon both.
         assert_eq!(take_one(&here).await.unwrap().position, 4);
     }
+}
+
+#[tokio::test]
+async fn what_is_written_without_being_read_counts_as_read() {
+    let log = Arc::new(MemoryLog::new());
+    let (here, elsewhere) = (engine(log.clone(), Limits::default()).await, engine(log.clone(), Limits::default()).await);
+    let first = receive(&here, 1).await.unwrap();
+    receive(&elsewhere, 1).await.unwrap();
+    let history = RecordHistory { new_streams: Vec::new(), changes: first.changes };
+    assert_eq!(here.submit(history, by("import")).await.unwrap().position, 3);
+    for _ in 0..3 {
+        take_one(&here).await.unwrap();
+    }
+    assert!(matches!(take_one(&here).await, Err(CommandError::Refused(_))));
 }

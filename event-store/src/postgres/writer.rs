@@ -119,11 +119,12 @@ impl Desk {
         let batch: Vec<Recorded> =
             (head + 1..).zip(batch).map(|(position, event)| Recorded::at(position, stored(event))).collect();
         let mut session = self.take_session().await?;
+        // A new session has no transaction, and so no turn.
         let had_turn = self.turns.ends().is_some();
         let mut written = self.write(&mut session, head, &batch).await;
         if had_turn && matches!(written, Err(AppendError::Unavailable(_))) {
             // This node stood still for too long, and the server took its turn: the session ended, and nothing was committed.
-            self.turns.lose();
+            drop(session);
             session = self.take_session().await?;
             written = self.write(&mut session, head, &batch).await;
         }
@@ -211,6 +212,8 @@ impl Desk {
                 return Ok(session);
             }
         }
+        // A turn is a transaction of the session that is gone.
+        self.turns.lose();
         self.server.session().await.map_err(|error| AppendError::Unavailable(error.to_string()))
     }
 
