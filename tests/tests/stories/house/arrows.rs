@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("replay-tools", &["event-schemas", "event-store", "projections", "domain"]),
     ("stories", &["event-schemas", "event-store", "domain", "engine", "projections", "api", "replay-tools"]),
     ("test-postgres", &[]),
+    ("bench-published", &["domain", "api", "test-postgres"]),
 ];
 
 /// Crates that reach the world outside; the contract and the rules name none of them.

@@ -46,8 +46,10 @@ impl NodeLog {
     }
 
     /// The store does not say what became of a batch: it was lost, written, or will be written later.
-    async fn leave_unknown(&self, head: Position, batch: Vec<Proposed>) -> AppendError {
-        let (world, fate) = (self.world.clone(), self.world.below(3));
+    async fn leave_unknown(&self, head: Position, batch: Vec<Proposed>, silent: bool) -> AppendError {
+        // What is written is found by a read. While the store is silent nothing is, or the engine would always learn what became of it.
+        let fate = if silent { 0 } else { self.world.below(3) };
+        let world = self.world.clone();
         world.note(format_args!("node {}: append after {head}, outcome unknown, fate {fate}", self.life.node));
         match fate {
             0 => {}
@@ -98,7 +100,7 @@ impl Log for NodeLog {
             if !silent && world.chance(profile.silence) {
                 world.fall_silent();
             }
-            return Err(self.leave_unknown(head, batch).await);
+            return Err(self.leave_unknown(head, batch, silent).await);
         }
         let outcome = match bugs::append(world, &self.life, head, &batch) {
             Some(outcome) => outcome,
