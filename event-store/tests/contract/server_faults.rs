@@ -81,7 +81,7 @@ async fn a_killed_server_loses_nothing_acknowledged_and_its_nodes_go_on() {
         server.kill();
         server.restart();
         // Connecting again is tried at longer and longer intervals, of up to a second.
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         stop.store(true, Ordering::Relaxed);
         for writer in writers {
             let written = writer.await.unwrap();
@@ -135,7 +135,7 @@ async fn a_server_that_falls_silent_is_given_up_in_bounded_time() {
     let begun = Instant::now();
     let outcome = log.append(1, orders("silent", 2)).await;
     assert!(matches!(outcome, Err(AppendError::OutcomeUnknown(_))), "{outcome:?}");
-    assert!(begun.elapsed() < Duration::from_secs(17), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     proxy.set(Mode::Pass);
     // What was swallowed is passed on now, and may be written: whoever holds the place has won.
     let head = log.head().await.unwrap().position;
@@ -162,7 +162,7 @@ async fn a_server_that_is_away_is_said_to_be_and_used_again_when_it_is_back() {
     assert!(matches!(outcome, Err(AppendError::Unavailable(_) | AppendError::OutcomeUnknown(_))), "{outcome:?}");
     assert!(matches!(log.append(1, orders("away", 1)).await, Err(AppendError::Unavailable(_))));
     assert!(log.read(0, 10).await.is_err());
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     server.restart();
     assert_eq!(log.append(1, orders("back", 1)).await.unwrap(), 2);
     assert_eq!(whole(&log).await.len(), 2);

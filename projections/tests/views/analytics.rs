@@ -191,7 +191,7 @@ async fn an_analyst_who_has_read_everything_holds_up_neither_the_log_nor_readers
     end.send(()).unwrap();
     let waited = watching.await.unwrap();
     println!("longest append {appended:?}, longest question {asked:?}, longest wait for the analyst {waited:?}");
-    assert!(waited < Duration::from_secs(5), "someone waited for the analyst for {waited:?}");
+    assert!(waited < Duration::from_secs(20), "someone waited for the analyst for {waited:?}");
     for (before, count) in read {
         assert_eq!(analyst.fetch_one(&*count).await.unwrap().get::<i64, _>(0), before, "{count}");
     }

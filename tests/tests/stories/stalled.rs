@@ -76,7 +76,7 @@ async fn a_node_that_is_stopped_in_its_turn_holds_the_others_up_for_a_bounded_ti
     tokio::time::sleep(STOPPED).await;
     signal("CONT", nodes[1].id());
     let woken = Instant::now();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     over.store(true, Ordering::Relaxed);
 
     let mut acknowledged = Vec::new();
@@ -97,7 +97,7 @@ async fn a_node_that_is_stopped_in_its_turn_holds_the_others_up_for_a_bounded_ti
          {} acknowledged",
         acknowledged.len()
     );
-    assert!(longest < Duration::from_secs(10), "the other node was held up for {longest:?}");
+    assert!(longest < Duration::from_secs(30), "the other node was held up for {longest:?}");
     assert!(meanwhile > 0 && afterwards > 0, "{meanwhile} answers meanwhile, {afterwards} of the woken node");
     let log = event_store::open_read_only(&database).await.unwrap();
     all_are_there(&acknowledged, &whole(&*log).await);
