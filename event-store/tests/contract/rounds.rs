@@ -114,7 +114,9 @@ impl Ledger {
         let events = log.read(0, usize::MAX).await.unwrap();
         assert!(events.iter().zip(1..).all(|(event, position)| event.position == position && event.is_intact()));
         let ids: HashSet<Uuid> = events.iter().map(|event| event.event.event_id).collect();
-        assert!(ids == self.ids, "{} events were there once, and {} are now", self.ids.len(), ids.len());
+        assert!(ids.len() == events.len(), "an event is there twice");
+        // There may be more: what a session of the server had in hand when its client died.
+        assert!(self.ids.is_subset(&ids), "{} events were there once, and {} are now", self.ids.len(), ids.len());
     }
 }
 
