@@ -91,7 +91,7 @@ impl Shop {
     async fn carry_out(&self, decide: &Decide, key: &str) -> Position {
         let begun = Instant::now();
         loop {
-            let idempotency = Some(Idempotency { scope: key.to_owned(), fingerprint: key.replace('|', "/") });
+            let idempotency = Some(Idempotency { scope: key.to_owned(), fingerprint: key.replace('|', " ") });
             let (actor, command_id) = ("test".to_owned(), Uuid::now_v7());
             let metadata = Metadata { actor, command_id, correlation_id: None, causation_id: None, trace_id: None, idempotency };
             match self.engine.submit_boxed(decide(), metadata).await {

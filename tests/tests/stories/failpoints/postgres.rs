@@ -34,7 +34,7 @@ enum Step {
 const STEPS: &[(&str, Step)] = &[
     ("append: an event is written", Step::Row("daybook.events")),
     ("append: it is committed", Step::Commit("daybook.events")),
-    ("append: the batch is sent, and answered", Step::Sent("/work/RUN-3")),
+    ("append: the batch is sent, and answered", Step::Sent(" work RUN-3")),
     ("publish: the other nodes are told", Step::Sent("pg_notify")),
     ("publish: what a process has done is noted", Step::Row("daybook.checkpoints")),
     ("publish: the note is committed", Step::Commit("daybook.checkpoints")),
