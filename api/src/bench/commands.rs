@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::{
     BenchError,
-    contender::{self, Aggregates, Contender, Nodes},
+    contender::{self, Aggregates, Contender, Nodes, Slice},
     measure::Measured,
     raw_log::RawLog,
     table::{decimal, print_table},
 };
 
-/// Slices of a measurement: all contenders take turns, so that what else the machine does hits each of them.
+/// Slices of a measurement: all contenders take turns, so that what else the machine does hits each of them. Each begins with a
+/// command that is not counted, and each hot one has an aggregate of its own.
 const TURNS: u32 = 4;
 
 /// `daybook bench commands`
@@ -87,7 +88,8 @@ pub async fn run(args: CommandsArgs, others: Vec<Arc<dyn Contender>>) -> Result<
         return Ok(());
     }
     println!(
-        "decided and durable commands, one event of {row_bytes} bytes each, against a raw group commit of rows of that size"
+        "decided and durable commands, one event of {row_bytes} bytes each, against a raw group commit of rows of that size;\n\
+         in {TURNS} turns, after a command of each node that is not counted; hot: one new aggregate in each turn"
     );
     let cells = rows.iter().map(|row| {
         let Row { aggregates, submitters, contender, .. } = row;
@@ -140,7 +142,7 @@ async fn measure(
 
 /// What one event of these commands takes in the log, so that the baseline writes as much.
 async fn row_bytes(daybook: &Nodes, url: &str) -> Result<usize, BenchError> {
-    daybook.command(0, Aggregates::Hot).await?;
+    daybook.command(0, Slice::of(Aggregates::Hot)).await?;
     let log = event_store::open_read_only(url).await?;
     let head = log.head().await?;
     let page = log.read(head.position - 1, 1).await?;

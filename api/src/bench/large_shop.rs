@@ -1,5 +1,6 @@
 //! A log as large as is wanted: the demo shop's past, over and over, each time with other products, orders, payments and
-//! carts, one past before the other. The categories stay the same, so that they fill as the catalog grows.
+//! carts, one past before the other. The categories stay the same, so that they fill as the catalog grows. What belongs together
+//! in one past is scattered by title and by id among what belongs to the others, so that a page is not found in one place.
 
 use std::collections::BTreeSet;
 
@@ -76,9 +77,14 @@ impl Copy<'_> {
         Ok(copy)
     }
 
-    /// Another id for each past. The ids of one past differ in more than the low bits, so no two pasts share one.
+    /// Another id for each past, by hash: those of one thing are no neighbours.
     fn id(&self, id: Uuid) -> Uuid {
-        if self.kept.contains(&id) { id } else { Uuid::from_u128(id.as_u128() ^ self.number) }
+        if self.kept.contains(&id) { id } else { Uuid::new_v5(&id, &self.number.to_be_bytes()) }
+    }
+
+    /// Another title for each past, which begins with something by hash: those of one product are no neighbours.
+    fn title(&self, title: &str) -> String {
+        format!("{:04x} {title}", Uuid::new_v5(&Uuid::from_u128(self.number), title.as_bytes()).as_u128() >> 112)
     }
 
     fn name(&self, name: &str) -> String {
@@ -103,6 +109,7 @@ impl Copy<'_> {
     fn rewrite(&self, field: &str, value: &mut Value) {
         match value {
             Value::String(text) if NAMES.contains(&field) => *text = self.name(text),
+            Value::String(text) if field == "title" => *text = self.title(text),
             Value::String(text) => match text.parse::<Timestamp>() {
                 Ok(moment) => *text = event_schemas::rfc3339(moment - self.earlier),
                 Err(_) => *text = self.ids_within(text),
@@ -139,5 +146,17 @@ mod tests {
         for view in projections::ALL {
             projections::fold_in_memory(view, events.clone()).unwrap();
         }
+    }
+
+    #[test]
+    fn the_copies_of_a_product_are_neighbours_neither_by_title_nor_by_id() {
+        let (id, kept) = (Uuid::from_u128(7), BTreeSet::new());
+        let begins = |number| {
+            let copy = Copy { number, earlier: TimeDelta::zero(), kept: &kept };
+            let (id, title) = (copy.id(id).to_string(), copy.title("Hill Sencha"));
+            [id[..4].to_owned(), title[..4].to_owned()]
+        };
+        let begins: BTreeSet<_> = (0..100).flat_map(begins).collect();
+        assert!(begins.len() > 180, "{begins:?}");
     }
 }

@@ -1,13 +1,12 @@
-//! `daybook bench lists`: how long pages of the lists of products and orders take in shops of different size, in turns.
+//! `daybook bench lists`: how long pages of the lists of products and orders take in shops of different size, in turns. Readers
+//! ask for the first page, which is what most ask for, and for pages from all over a list, which are not all at hand.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use event_schemas::{CountryCode, Currency, OrderStatus};
 use event_store::Log;
-use projections::{
-    Cursor, Listed, OrderFilter, OrderSort, Page, ProductFilter, ProductSort, ProductState, Reader, ViewError, Views,
-};
+use projections::{Listed, OrderFilter, OrderSort, Page, ProductFilter, ProductSort, ProductState, Reader, ViewError, Views};
 use serde_json::json;
 
 use super::{
@@ -20,8 +19,8 @@ use super::{
 const TURNS: u32 = 4;
 /// Rows of a page, as the API gives them.
 const PAGE: u32 = 20;
-/// Rows that are passed at once on the way to a deep page.
-const STRIDE: u32 = 5_000;
+/// Places of a list that readers ask from, the same number in shops of every size as far as the list has so many rows.
+const PLACES: u64 = 300;
 
 /// `daybook bench lists`
 #[derive(Debug, Args)]
@@ -128,59 +127,77 @@ fn questions(reader: &Reader<'_>) -> Result<Vec<(&'static str, Question)>, ViewE
     let published = ProductFilter { state: Some(ProductState::Published), ..ProductFilter::default() };
     let largest = reader.product_facets(&published, None)?.categories.into_iter().map(|facet| facet.category_id).next();
     let in_category = ProductFilter { category_ids: Some(largest.into_iter().collect()), ..published.clone() };
-    let deep_product = middle(|page| reader.products(&published, ProductSort::Title, false, page))?;
-    let deep_order = middle(|page| reader.orders(&OrderFilter::default(), OrderSort::Placed, true, page))?;
-    let to_do = Some(vec![OrderStatus::Paid, OrderStatus::Processing, OrderStatus::PartiallyShipped]);
-    let country = CountryCode::new("DE").ok();
+    let all = OrderFilter::default();
+    let statuses = Some(vec![OrderStatus::Paid, OrderStatus::Processing, OrderStatus::PartiallyShipped]);
+    let to_do = OrderFilter { statuses, ..all.clone() };
+    let to_country = OrderFilter { country: CountryCode::new("DE").ok(), ..all.clone() };
     let euro = Currency::new("EUR").map_or(ProductSort::Title, ProductSort::Price);
 
-    let products = |filter: &ProductFilter, sort: ProductSort, page: Page| -> Question {
-        let filter = filter.clone();
-        Arc::new(move |reader| {
-            let listed = reader.products(&filter, sort, false, &page)?;
-            let ids: Vec<_> = listed.items.iter().map(|(_, product)| product.product_id).collect();
-            let variants = reader.variants_of(&ids)?;
-            let ids: Vec<_> = variants.values().flatten().map(|variant| variant.variant_id).collect();
-            reader.prices_of(&ids).map(drop)
-        })
+    let first = || vec![Page::first(PAGE)];
+    let products_anywhere = |filter: &ProductFilter, sort: ProductSort| -> Result<Question, ViewError> {
+        Ok(products(filter, sort, spread(|page| reader.products(filter, sort, false, page))?))
     };
-    let orders = |filter: OrderFilter, sort: OrderSort, descending: bool, page: Page| -> Question {
-        Arc::new(move |reader| reader.orders(&filter, sort, descending, &page).map(drop))
+    let orders_anywhere = |filter: &OrderFilter, sort: OrderSort, descending: bool| -> Result<Question, ViewError> {
+        Ok(orders(filter, sort, descending, spread(|page| reader.orders(filter, sort, descending, page))?))
     };
-    let first = || Page::first(PAGE);
-    let all = OrderFilter::default;
     Ok(vec![
-        ("products", products(&published, ProductSort::Title, first())),
-        ("products, deep", products(&published, ProductSort::Title, deep_product.map_or_else(first, |at| first().after(at)))),
-        ("products of the largest category", products(&in_category, ProductSort::Title, first())),
-        ("products, the cheapest first", products(&published, euro, first())),
-        ("orders", orders(all(), OrderSort::Placed, true, first())),
-        ("orders, deep", orders(all(), OrderSort::Placed, true, deep_order.map_or_else(first, |at| first().after(at)))),
-        (
-            "orders to be shipped, the oldest first",
-            orders(OrderFilter { statuses: to_do, ..all() }, OrderSort::Placed, false, first()),
-        ),
-        ("orders to a country", orders(OrderFilter { country: country.clone(), ..all() }, OrderSort::Placed, true, first())),
-        ("orders to a country, the largest first", orders(OrderFilter { country, ..all() }, OrderSort::Gross, true, first())),
+        ("products, the first page", products(&published, ProductSort::Title, first())),
+        ("products", products_anywhere(&published, ProductSort::Title)?),
+        ("products of the largest category", products_anywhere(&in_category, ProductSort::Title)?),
+        ("products, the cheapest first", products_anywhere(&published, euro)?),
+        ("orders, the first page", orders(&all, OrderSort::Placed, true, first())),
+        ("orders", orders_anywhere(&all, OrderSort::Placed, true)?),
+        ("orders to be shipped, the oldest first", orders_anywhere(&to_do, OrderSort::Placed, false)?),
+        ("orders to a country", orders_anywhere(&to_country, OrderSort::Placed, true)?),
+        ("orders to a country, the largest first", orders_anywhere(&to_country, OrderSort::Gross, true)?),
     ])
 }
 
-/// The cursor of the row in the middle of a list.
-fn middle<T>(list: impl Fn(&Page) -> Result<Listed<T>, ViewError>) -> Result<Option<Cursor>, ViewError> {
-    let mut left = list(&Page::first(1).counted())?.total.unwrap_or(0) / 2;
-    let mut at: Option<Cursor> = None;
-    while left > 0 {
-        let limit = u32::try_from(left).unwrap_or(STRIDE).min(STRIDE);
-        let page = Page { after: at.clone(), ..Page::first(limit) };
-        let Some((cursor, _)) = list(&page)?.items.pop() else { return Ok(at) };
-        at = Some(cursor);
-        left -= u64::from(limit);
+/// One of these pages, with what a shop window shows of each product.
+fn products(filter: &ProductFilter, sort: ProductSort, pages: Vec<Page>) -> Question {
+    let filter = filter.clone();
+    Arc::new(move |reader: &Reader<'_>| {
+        let listed = reader.products(&filter, sort, false, drawn(&pages))?;
+        let ids: Vec<_> = listed.items.iter().map(|(_, product)| product.product_id).collect();
+        let variants = reader.variants_of(&ids)?;
+        let ids: Vec<_> = variants.values().flatten().map(|variant| variant.variant_id).collect();
+        reader.prices_of(&ids).map(drop)
+    })
+}
+
+/// One of these pages.
+fn orders(filter: &OrderFilter, sort: OrderSort, descending: bool, pages: Vec<Page>) -> Question {
+    let filter = filter.clone();
+    Arc::new(move |reader: &Reader<'_>| reader.orders(&filter, sort, descending, drawn(&pages)).map(drop))
+}
+
+fn drawn(pages: &[Page]) -> &Page {
+    &pages[fastrand::usize(..pages.len())]
+}
+
+/// Pages from all over a list, at equal distances. All of them are full unless the list has less than a page.
+fn spread<T>(list: impl Fn(&Page) -> Result<Listed<T>, ViewError>) -> Result<Vec<Page>, ViewError> {
+    let rows = list(&Page::first(1).counted())?.total.unwrap_or(0);
+    let (mut pages, mut passed, mut after) = (vec![Page::first(PAGE)], 0, None);
+    for number in 1..PLACES {
+        let place = rows.saturating_sub(PAGE.into()) * number / PLACES;
+        if place == passed {
+            // There are fewer rows than places.
+            continue;
+        }
+        let on_the_way = Page { after, ..Page::first(u32::try_from(place - passed).unwrap_or(u32::MAX)) };
+        let Some((cursor, _)) = list(&on_the_way)?.items.pop() else { break };
+        pages.push(Page::first(PAGE).after(cursor.clone()));
+        (passed, after) = (place, Some(cursor));
     }
-    Ok(at)
+    Ok(pages)
 }
 
 fn print(shops: &[Shop], concurrency: usize) {
-    println!("pages of {PAGE} rows read from the views by {concurrency} readers, shops of different size in turns");
+    println!(
+        "pages of {PAGE} rows read from the views by {concurrency} readers, shops of different size in turns; each page from \
+         another of up to {PLACES} places all over the list, unless it is the first"
+    );
     let Some(smallest) = shops.first() else { return };
     let rows = shops.iter().flat_map(|shop| {
         shop.questions.iter().enumerate().map(|(number, (name, _))| {

@@ -18,7 +18,7 @@ use clap::{Args, Subcommand};
 use self::{checkout::CheckoutArgs, lists::ListsArgs, read::ReadArgs, rebuild::RebuildArgs};
 pub use self::{
     commands::{CommandsArgs, run as commands},
-    contender::{Aggregates, Contender},
+    contender::{Contender, Slice},
 };
 
 /// Flags of `daybook bench`.
@@ -46,9 +46,12 @@ enum What {
     Checkout(CheckoutArgs),
     /// Queries over HTTP, against a running server and a bare GraphQL server
     Read(ReadArgs),
+    /// The bare GraphQL server, which `read` starts by itself
+    #[command(hide = true)]
+    BareServer,
     /// Pages of the lists of products and orders, in shops of different size
     Lists(ListsArgs),
-    /// Every view folded from the log, against reading and decoding the log alone
+    /// Every view folded from the log, against reading and decoding the log alone, on as many threads
     Rebuild(RebuildArgs),
 }
 
@@ -61,6 +64,7 @@ pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
         What::Commands(args) => commands(args, Vec::new()).await,
         What::Checkout(args) => checkout::run(args).await,
         What::Read(args) => read::run(args).await,
+        What::BareServer => bare_server::run().await,
         What::Lists(args) => lists::run(args).await,
         What::Rebuild(args) => rebuild::run(args).await,
     }
@@ -87,8 +91,8 @@ pub enum BenchError {
     /// The baseline's table in PostgreSQL.
     #[error("PostgreSQL: {0}")]
     Server(#[from] sqlx::Error),
-    /// The baseline's writer stopped; its log says why.
-    #[error("the baseline's writer stopped")]
+    /// The baseline's writer or server stopped; what it wrote to its log or standard error says why.
+    #[error("the baseline stopped")]
     BaselineStopped,
     /// A command of the measurement failed.
     #[error("a command failed: {0}")]

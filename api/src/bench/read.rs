@@ -1,4 +1,5 @@
-//! `daybook bench read`: how many queries a second a running server answers, against a bare GraphQL server of the same run.
+//! `daybook bench read`: how many queries a second a running server answers, against a bare GraphQL server of the same run, each
+//! in a process of its own.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    BenchError, bare_server,
+    BenchError,
+    bare_server::BareServer,
     client::Client,
     measure::{Measured, closed_loop},
     table::{decimal, print_table},
@@ -57,9 +59,9 @@ struct Row {
 /// When the server cannot be reached or answers with errors.
 pub async fn run(args: ReadArgs) -> Result<(), BenchError> {
     let server = Client::new(&args.url);
-    let mut listed = server.run(LIST, json!({})).await?;
-    let products = serde_json::from_value(listed["products"]["nodes"].take())?;
-    let baseline = Client::new(&bare_server::serve(products).await?);
+    let listed = server.run(LIST, json!({})).await?;
+    let bare_server = BareServer::start(&listed["products"]["nodes"])?;
+    let baseline = Client::new(&bare_server.url);
     let slice = Duration::from_secs(args.seconds.max(1)) / TURNS;
     let mut rows = Vec::new();
     for (query, ours, bare) in [("trivial", TRIVIAL, TRIVIAL), ("20 products", LIST, BARE_LIST)] {
@@ -84,7 +86,10 @@ pub async fn run(args: ReadArgs) -> Result<(), BenchError> {
         println!("{}", json!({ "rows": rows, "concurrency": args.concurrency }));
         return Ok(());
     }
-    println!("queries over {} connections, against a bare async-graphql server that answers from memory", args.concurrency);
+    println!(
+        "queries over {} connections, against a bare async-graphql server that answers from memory in a process of its own",
+        args.concurrency
+    );
     let cells = rows.iter().map(|row| {
         let [ours, bare] = [row.queries_per_s, row.baseline_per_s].map(|figure| decimal(figure, 0));
         let [ratio, p50, p99, bare_p99] =
