@@ -111,7 +111,8 @@ struct Desk {
     connection: Connection,
     sync: Sync,
     head: watch::Sender<Position>,
-    /// Whether a commit failed in a way that a crash could turn into success: see [`Desk::commit`].
+    /// Whether a commit failed in a way that a crash could turn into success, or that could take what is written after it: see
+    /// [`Desk::commit`].
     unsettled: Arc<AtomicBool>,
 }
 
@@ -155,12 +156,18 @@ impl Desk {
 
     /// Commits, and when that fails finds out what it means.
     ///
-    /// In the write-ahead log a commit is its last frame, then a sync. SQLite reports the disk as full, or a write as failed, only
-    /// when that frame is not there: nothing was written. Any other error (a failed sync above all) can leave the whole
-    /// transaction in the write-ahead log, invisible now, but found again if the process dies before something else is written in its
-    /// place. So something else is written in its place at once ([`Desk::settle`]): once that is durable, the failed
-    /// transaction can never come back, and the answer is that nothing was written. If not even that works, the outcome
-    /// is unknown, and neither [`crate::Log::append`] nor [`crate::Log::head`] answers until it has worked.
+    /// In the write-ahead log a commit is its last frame, then a sync. SQLite reports the disk as full, or a write as failed,
+    /// only when that frame is not there: nothing was written. Any other error (a failed sync above all) leaves two things in
+    /// doubt, and [`Desk::settle`] ends both at once:
+    ///
+    /// - The whole transaction can be in the write-ahead log, invisible now, but found again if the process dies before
+    ///   something else is written in its place. Once something else is durable there, it can never come back.
+    /// - Linux takes the pages that it failed to write for written: no later sync writes them. Notes, which were not synced
+    ///   before ([`Desk::note`]), can be among them, and after a power cut the write-ahead log would end where they are missing,
+    ///   whatever was acknowledged after them. So nothing is written behind them any more.
+    ///
+    /// Then the answer is that nothing was written. If not even that works, the outcome is unknown, and neither
+    /// [`crate::Log::append`] nor [`crate::Log::head`] answers until it has worked.
     fn commit(&mut self) -> Result<(), AppendError> {
         let Err(error) = self.connection.execute_batch("COMMIT") else { return Ok(()) };
         self.roll_back();
@@ -171,13 +178,32 @@ impl Desk {
         Err(AppendError::OutcomeUnknown(error.to_string()))
     }
 
+    /// Copies what is committed into the file and syncs it there, and begins the write-ahead log anew with a transaction that is
+    /// synced. The latter is needed as well: nothing else makes it durable that the old write-ahead log, the failed
+    /// transaction with it, is gone.
+    ///
+    /// What the disk may have lost is read from the memory of the operating system, so this does not help when that has
+    /// forgotten it. Nor does it when the power is cut in the middle of it: then the old write-ahead log, up to what is missing
+    /// in it, is laid over a file that is partly newer, and the file can be damaged.
     fn settle(&mut self) -> rusqlite::Result<()> {
         self.sync(Sync::Each)?;
+        self.fold_in()?;
         if let Err(error) = self.connection.execute("UPDATE log SET settled = settled + 1", ()) {
             self.roll_back();
             return Err(error);
         }
         self.unsettled.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Copies the whole write-ahead log into the file, syncs that, and empties the write-ahead log. Reads that began before must
+    /// end first: it waits for them as for any lock.
+    fn fold_in(&self) -> rusqlite::Result<()> {
+        let is_busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+        if is_busy {
+            let reason = "its write-ahead log was in use for too long to be folded in after a failed write";
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_LOCKED), Some(reason.to_owned())));
+        }
         Ok(())
     }
 

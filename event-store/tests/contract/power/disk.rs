@@ -97,7 +97,8 @@ impl Disk {
         found
     }
 
-    /// Takes away what was not synced: a name that was not, and of each file any of the sectors and any of the length.
+    /// Takes away what was not synced: a name that was not, and of each file any of the sectors and any of the length, and all
+    /// of the sectors that a refused sync has dropped.
     pub fn cut_power(&mut self) {
         for path in self.files(Path::new("")) {
             let (file, kept) = (self.disk.join(&path), self.kept().join(&path));
@@ -105,22 +106,39 @@ impl Disk {
             // SQLite's shared memory is not meant to outlive a process.
             if name.ends_with("-shm") || !self.kept().join(format!("{name}.name")).exists() {
                 fs::remove_file(&file).unwrap();
+                self.forget_dropped(name);
                 continue;
             }
             let (written, synced) = (fs::read(&file).unwrap(), fs::read(&kept).unwrap_or_default());
+            let dropped = fs::read(self.dropped(name)).unwrap_or_default();
             if written != synced {
-                let mixed = self.mixed(&written, &synced);
+                let mixed = self.mixed(&written, &synced, &dropped);
                 fs::write(&file, &mixed).unwrap();
                 fs::write(&kept, &mixed).unwrap();
             }
+            self.forget_dropped(name);
         }
     }
 
-    fn mixed(&mut self, written: &[u8], synced: &[u8]) -> Vec<u8> {
+    /// Where `disk.c` keeps which sectors of a file are lost since a refused sync: a byte that is not 0 for each of them.
+    fn dropped(&self, name: &str) -> PathBuf {
+        self.kept().join(format!("{name}.dropped"))
+    }
+
+    /// What is on the disk now is all there is.
+    fn forget_dropped(&self, name: &str) {
+        let dropped = self.dropped(name);
+        if dropped.exists() {
+            fs::remove_file(dropped).unwrap();
+        }
+    }
+
+    fn mixed(&mut self, written: &[u8], synced: &[u8], dropped: &[u8]) -> Vec<u8> {
         let (shorter, longer) = (written.len().min(synced.len()), written.len().max(synced.len()));
         let mut mixed = vec![0; shorter + self.chance.below(longer - shorter + 1)];
         for (sector, bytes) in mixed.chunks_mut(SECTOR).enumerate() {
-            let source = if self.chance.below(2) == 0 { written } else { synced };
+            let is_dropped = dropped.get(sector).is_some_and(|dropped| *dropped != 0);
+            let source = if self.chance.below(2) == 0 && !is_dropped { written } else { synced };
             let from = source.get(sector * SECTOR..).unwrap_or_default();
             let length = bytes.len().min(from.len());
             bytes[..length].copy_from_slice(&from[..length]);
@@ -134,6 +152,7 @@ impl Disk {
         for path in self.files(Path::new("")) {
             let kept = self.kept().join(&path);
             fs::copy(self.disk.join(&path), &kept).unwrap();
+            self.forget_dropped(path.to_str().unwrap());
             let name = self.kept().join(format!("{}.name", path.display()));
             fs::write(&name, []).unwrap();
             for file in [kept, name] {
@@ -151,7 +170,7 @@ impl Disk {
         }
     }
 
-    /// The next `count` syncs fail.
+    /// The next `count` syncs fail, and what they were for is not written by a later one either.
     pub fn refuse_syncs(&self, count: u32) {
         refuse_syncs(&self.kept(), count);
     }
