@@ -119,14 +119,11 @@ impl Desk {
         let batch: Vec<Recorded> =
             (head + 1..).zip(batch).map(|(position, event)| Recorded::at(position, stored(event))).collect();
         let mut session = self.take_session().await?;
-        // A new session has no transaction, and so no turn.
         let had_turn = self.turns.ends().is_some();
-        let mut written = self.write(&mut session, head, &batch).await;
+        let written = self.write(&mut session, head, &batch).await;
         if had_turn && matches!(written, Err(AppendError::Unavailable(_))) {
             // This node stood still for too long, and the server took its turn: the session ended, and nothing was committed.
-            drop(session);
-            session = self.take_session().await?;
-            written = self.write(&mut session, head, &batch).await;
+            return Err(self.begin_anew().await);
         }
         let refusal = match written {
             Ok(Some(end)) => {
@@ -204,7 +201,7 @@ impl Desk {
         self.turns.lose();
     }
 
-    /// A living session: the one at hand, or a new one. Whatever fails here, nothing was sent yet.
+    /// The session at hand, if it lives. Whatever fails here, nothing was sent yet.
     async fn take_session(&mut self) -> Result<PgConnection, AppendError> {
         if let Some(mut session) = self.session.take() {
             let alive = self.used.elapsed() < RESTED || matches!(timeout(ANSWER, session.ping()).await, Ok(Ok(())));
@@ -212,9 +209,28 @@ impl Desk {
                 return Ok(session);
             }
         }
+        Err(self.begin_anew().await)
+    }
+
+    /// Begins a new session for the batches to come. Who answers now may be another server than before, a replica that lacks the
+    /// last events: so the batch at hand is not written, and its writer is told to look at the log before it offers it again.
+    async fn begin_anew(&mut self) -> AppendError {
         // A turn is a transaction of the session that is gone.
         self.turns.lose();
-        self.server.session().await.map_err(|error| AppendError::Unavailable(error.to_string()))
+        let silent = || AppendError::Unavailable(SILENT.to_owned());
+        let mut session = match timeout(ANSWER, self.server.session()).await {
+            Ok(Ok(session)) => session,
+            Ok(Err(error)) => return AppendError::Unavailable(error.to_string()),
+            Err(_) => return silent(),
+        };
+        match timeout(ANSWER, rows::head_now(&mut session)).await {
+            Ok(Ok(Head { position: head, .. })) => {
+                self.keep(session, head);
+                AppendError::HeadMoved { head }
+            }
+            Ok(Err(error)) => AppendError::Unavailable(reason(&error)),
+            Err(_) => silent(),
+        }
     }
 
     /// Keeps a session that works, and takes note of how far the log goes.
@@ -239,7 +255,9 @@ async fn write(
         return Ok((end.position == head).then_some(head));
     }
     // Before the statement is known to the server, losing the server loses nothing.
-    session.prepare(APPEND).await.map_err(|error| AppendError::Unavailable(reason(&error)))?;
+    let prepared = timeout(ANSWER, session.prepare(APPEND)).await;
+    let prepared = prepared.map_err(|_| AppendError::Unavailable(SILENT.to_owned()))?;
+    prepared.map_err(|error| AppendError::Unavailable(reason(&error)))?;
     let inserted = timeout(ANSWER, insert(session, head, batch, &links, regardless)).await;
     match inserted.map_err(|_| AppendError::OutcomeUnknown(SILENT.to_owned()))? {
         Ok(written) if written == batch.len() as u64 => Ok(Some(head + written)),

@@ -62,6 +62,8 @@ pub async fn appended(log: &dyn Log, head: Position, batch: Vec<Proposed>) -> Re
     loop {
         match log.append(head, batch.clone()).await {
             Err(AppendError::Unavailable(reason)) => assert!(begun.elapsed() < PATIENCE, "it does not come back: {reason}"),
+            // A new session, after which the log is looked at before anything is written.
+            Err(AppendError::HeadMoved { head: same }) if same == head => {}
             outcome => return outcome,
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
