@@ -7,6 +7,7 @@ use std::{cell::Cell, collections::HashMap};
 
 use domain::{State, States};
 use event_schemas::{CommerceEvent, Sequence, StreamId};
+use event_store::Snapshot;
 
 /// What an entry costs beside the bytes folded into it.
 const ENTRY_BYTES: usize = 256;
@@ -112,13 +113,37 @@ impl Cache {
 
     /// The batch came to nothing: the stream is again what it was when [`Self::hold`] gave it.
     pub fn put_back(&mut self, stream: StreamId, before: Entry) {
+        // What else held it then may have been released since.
+        let pending = self.entries.get(&stream).map_or(0, |entry| entry.pending.saturating_sub(1));
         self.remove(&stream);
         self.bytes += before.bytes;
-        self.entries.insert(stream, before);
+        self.entries.insert(stream, Entry { pending, ..before });
+    }
+
+    /// The states that have grown enough since their last snapshot, by `every` events and never by fewer bytes than were folded in
+    /// since, so that a large state is not written again and again.
+    pub fn take_snapshots<'a>(&mut self, touched: impl Iterator<Item = &'a StreamId>, every: u64) -> Vec<Snapshot> {
+        let mut snapshots = Vec::new();
+        for stream in touched {
+            let Some(entry) = self.entries.get(stream) else { continue };
+            let (saved, size) = entry.snapshot;
+            if entry.sequence < saved + every || entry.unsaved_bytes < size {
+                continue;
+            }
+            match serde_json::to_string(&entry.state) {
+                Ok(state) => {
+                    let (sequence, state_version, size) = (entry.sequence, entry.state.version(), state.len());
+                    snapshots.push(Snapshot { stream: stream.clone(), sequence, state_version, state });
+                    self.saved(stream, size);
+                }
+                Err(error) => tracing::warn!(%stream, %error, "a state cannot be saved"),
+            }
+        }
+        snapshots
     }
 
     /// Notes that a snapshot is being written.
-    pub fn saved(&mut self, stream: &StreamId, size: usize) {
+    fn saved(&mut self, stream: &StreamId, size: usize) {
         if let Some(entry) = self.entries.get_mut(stream) {
             entry.snapshot = (entry.sequence, size);
             entry.unsaved_bytes = 0;
@@ -225,5 +250,15 @@ mod tests {
         cache.put_back(stream(0), first);
         assert_eq!((cache.get(&stream(0)).unwrap().snapshot, cache.get(&stream(0)).unwrap().pending), ((0, 0), 0));
         assert_eq!(cache.bytes(), bytes);
+    }
+
+    #[test]
+    fn a_stream_whose_first_batch_landed_is_not_held_once_the_second_was_put_back() {
+        let mut cache = filled(100_000, 1);
+        let _landed = cache.hold(&stream(0)).unwrap();
+        let second = cache.hold(&stream(0)).unwrap();
+        cache.release(&stream(0));
+        cache.put_back(stream(0), second);
+        assert_eq!(cache.get(&stream(0)).unwrap().pending, 0);
     }
 }

@@ -8,7 +8,10 @@ use event_schemas::{CommerceEvent, Metadata, Position, Proposed, Recorded, Seque
 use event_store::{AppendError, Log};
 use uuid::Uuid;
 
-use crate::{Clock, Ids};
+use crate::{
+    Clock, Fault, Ids,
+    landing::{End, NotLanded},
+};
 
 /// How often a commit tries again when other writers move the head; the aggregate itself is guarded by its sequence.
 const HEAD_RETRIES: usize = 100;
@@ -88,18 +91,32 @@ where
         (context.sequence + 1..).zip(events).map(propose).collect()
     }
 
-    async fn append(&self, mut batch: Vec<Proposed>) -> Result<Position, AppendError> {
-        let unavailable = |error: event_store::ReadError| AppendError::Unavailable(error.to_string());
-        let mut head = self.log.head().await.map_err(unavailable)?;
+    async fn append(&self, mut batch: Vec<Proposed>) -> Result<Position, NotLanded> {
         for _ in 0..HEAD_RETRIES {
+            let head = self.log.head().await.map_err(NotLanded::Read)?;
+            let end = End::of(&*self.log, head.position).await.map_err(NotLanded::Read)?;
             let recorded_at = head.recorded_at.unwrap_or_default().max(to_micros(self.clock.now()));
             batch.iter_mut().for_each(|event| (event.recorded_at, event.occurred_at) = (recorded_at, recorded_at));
-            match self.log.append(head.position, batch.clone()).await {
-                Err(AppendError::HeadMoved { .. }) => head = self.log.head().await.map_err(unavailable)?,
+            match end.append(&*self.log, batch, true).await {
+                Err(NotLanded::Moved { events, .. }) => batch = events,
                 outcome => return outcome,
             }
         }
-        Err(AppendError::HeadMoved { head: head.position })
+        Err(NotLanded::Append(AppendError::Unavailable("other writers were faster each time".to_owned())))
+    }
+
+    /// What it means for the framework that events were not written: a conflict, upon which it may load and decide again, only if
+    /// the stream has gone on.
+    async fn not_written(&self, error: NotLanded, context: &LoadedAggregate<A>) -> AggregateError<A::Error> {
+        if let NotLanded::Append(AppendError::Invalid(_)) = &error {
+            let stream = StreamId::new(A::TYPE, &context.id);
+            return match self.log.read_stream(&stream, context.sequence, 1).await {
+                Ok(after) if after.is_empty() => AggregateError::UnexpectedError(Fault::from(error).into()),
+                Ok(_) => AggregateError::AggregateConflict,
+                Err(error) => connection(error),
+            };
+        }
+        AggregateError::DatabaseConnectionError(Fault::from(error).into())
     }
 }
 
@@ -153,10 +170,9 @@ where
             idempotency: None,
         };
         let batch = self.propose(&context, &events, &recorded).map_err(|error| AggregateError::UnexpectedError(error.into()))?;
-        self.append(batch).await.map_err(|error| match error {
-            AppendError::HeadMoved { .. } | AppendError::Invalid(_) => AggregateError::AggregateConflict,
-            error => AggregateError::DatabaseConnectionError(error.into()),
-        })?;
+        if let Err(error) = self.append(batch).await {
+            return Err(self.not_written(error, &context).await);
+        }
         let envelope = |(sequence, payload)| EventEnvelope {
             aggregate_id: context.id.clone(),
             sequence: usize::try_from(sequence).unwrap_or(usize::MAX),

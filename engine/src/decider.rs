@@ -23,7 +23,8 @@ use crate::{
     cache::Cache,
     engine::{Fault, Request},
     landing::{End, Landing, NotLanded, landed},
-    load::{answer_from_log, load},
+    load::load,
+    repeats::Repeats,
 };
 
 /// How often a decision may ask for more before it counts as broken: the deepest chain of reads that follow from reads.
@@ -54,10 +55,13 @@ pub(crate) struct Decider {
     flight_events: u64,
     /// The event that the log ends with once that batch has landed.
     flight_last: Option<Uuid>,
+    /// The batch that has landed, until its callers are told.
+    durable: Option<Batch>,
     /// The batch that is being decided.
     next: Batch,
     /// Whether streams were loaded since the log was last read to its end: they may be newer than `head`.
     loaded: bool,
+    repeats: Repeats,
 }
 
 impl Decider {
@@ -72,6 +76,7 @@ impl Decider {
         let End { position, event } = End::of(&*log, head.position).await?;
         let cache = Cache::new(limits.cache_bytes);
         Ok(Self {
+            repeats: Repeats::new(log.clone(), metrics.clone()),
             log,
             clock,
             ids,
@@ -86,6 +91,7 @@ impl Decider {
             flight: None,
             flight_events: 0,
             flight_last: None,
+            durable: None,
             next: Batch::default(),
             loaded: false,
         })
@@ -104,6 +110,10 @@ impl Decider {
         loop {
             if landing.is_none() && !self.next.is_empty() {
                 landing = Some(self.launch());
+            }
+            // Now that the log has something to do again.
+            if let Some(durable) = self.durable.take() {
+                self.conclude(durable);
             }
             if landing.is_none() && !open {
                 return;
@@ -156,7 +166,7 @@ impl Decider {
             })
         };
         // Now the cache holds exactly what the log will hold when this lands: the moment to take snapshots.
-        let snapshots = self.take_snapshots(batch.before.keys());
+        let snapshots = self.cache.take_snapshots(batch.before.keys(), self.limits.snapshot_every);
         batch.snapshots.retain(|older| snapshots.iter().all(|newer| newer.stream != older.stream));
         batch.snapshots.extend(snapshots);
         self.flight = Some(batch);
@@ -173,8 +183,7 @@ impl Decider {
                 self.metrics.events.add(head - self.head);
                 (self.head, self.last, self.heard) = (head, self.flight_last, Some(Instant::now()));
                 flight.before.keys().for_each(|stream| self.cache.release(stream));
-                self.save_snapshots(std::mem::take(&mut flight.snapshots));
-                self.answer(flight);
+                self.durable = Some(flight);
             }
             Err(NotLanded::Moved { head, .. }) if head < self.head => {
                 let reason = format!("the log ends at position {head}, and this node has seen {}", self.head);
@@ -228,6 +237,12 @@ impl Decider {
             self.metrics.faulted.add(1);
             request.answer(Err(fault.clone().into()));
         }
+    }
+
+    /// Tells the callers of a batch that it is durable, and saves the states that it led to.
+    fn conclude(&self, mut durable: Batch) {
+        self.save_snapshots(std::mem::take(&mut durable.snapshots));
+        self.answer(durable);
     }
 
     fn answer(&self, batch: Batch) {
@@ -370,11 +385,7 @@ impl Decider {
         for request in requests.drain(..) {
             let position = scope(&request).and_then(|_| found.next().flatten());
             match position {
-                Some(position) => {
-                    self.metrics.repeated.add(1);
-                    let log = self.log.clone();
-                    tokio::spawn(async move { answer_from_log(&*log, position, request).await });
-                }
+                Some(position) => self.repeats.answer(position, request),
                 None => fresh.push(request),
             }
         }
@@ -457,28 +468,6 @@ impl Decider {
     /// The position after which the next batch goes, if the one on its way lands.
     fn base(&self) -> Position {
         self.head + self.flight_events
-    }
-
-    /// The states that have grown enough since their last snapshot: never more bytes than were folded in since, so that a
-    /// large state is not written again and again.
-    fn take_snapshots<'a>(&mut self, touched: impl Iterator<Item = &'a StreamId>) -> Vec<Snapshot> {
-        let mut snapshots = Vec::new();
-        for stream in touched {
-            let Some(entry) = self.cache.get(stream) else { continue };
-            let (saved, size) = entry.snapshot;
-            if entry.sequence < saved + self.limits.snapshot_every || entry.unsaved_bytes < size {
-                continue;
-            }
-            match serde_json::to_string(&entry.state) {
-                Ok(state) => {
-                    let (sequence, state_version, size) = (entry.sequence, entry.state.version(), state.len());
-                    snapshots.push(Snapshot { stream: stream.clone(), sequence, state_version, state });
-                    self.cache.saved(stream, size);
-                }
-                Err(error) => tracing::warn!(%stream, %error, "a state cannot be saved"),
-            }
-        }
-        snapshots
     }
 
     fn save_snapshots(&self, snapshots: Vec<Snapshot>) {

@@ -47,6 +47,12 @@ pub enum CommandError {
     Fault(#[from] Fault),
 }
 
+impl CommandError {
+    pub(crate) fn overloaded() -> Self {
+        Self::Overloaded { retry_after: Duration::from_millis(100) }
+    }
+}
+
 /// A failure that is no fault of the command.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Fault {
@@ -204,7 +210,7 @@ impl Engine {
             mpsc::error::TrySendError::Closed(_) => CommandError::Fault(Fault::Stopping),
             mpsc::error::TrySendError::Full(_) => {
                 self.shared.metrics.overloaded.add(1);
-                CommandError::Overloaded { retry_after: Duration::from_millis(100) }
+                CommandError::overloaded()
             }
         }
     }

@@ -11,6 +11,7 @@ mod landing;
 mod load;
 mod metrics;
 mod processes;
+mod repeats;
 
 pub use clock::*;
 pub use cqrs_store::{LoadedAggregate, LogEventStore};

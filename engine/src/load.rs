@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Change, State};
-use event_schemas::{Position, Recorded, StreamId};
+use domain::State;
+use event_schemas::{Recorded, Sequence, StreamId};
 use event_store::{Log, ReadError, Snapshot};
-use uuid::Uuid;
 
-use crate::{
-    cache::Cache,
-    engine::{CommandError, Fault, Outcome, Request},
-};
+use crate::{cache::Cache, engine::Fault};
 
-/// Loads streams into the cache, in one consistent read of the log. Gives those that cannot be read, with the reason.
+/// Events of one stream that are read at once. With snapshots it is seldom more; after an import there are none yet.
+const PAGE: usize = 1000;
+
+/// Loads streams into the cache. Gives those that cannot be read, with the reason.
+///
+/// Some may be read later than others; that the log has not moved on is seen when what was decided upon them is written.
 pub(crate) async fn load(
     log: &dyn Log,
     cache: &mut Cache,
@@ -31,21 +32,37 @@ pub(crate) async fn load(
     }
     let known: Vec<StreamId> = streams.into_iter().filter(|stream| !unreadable.contains_key(stream)).collect();
     let after = starts.iter().map(|(_, snapshot)| snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence));
-    let tails = log.read_streams(known.iter().cloned().zip(after).collect()).await?;
+    let tails = log.read_streams(known.iter().cloned().zip(after).collect(), PAGE).await?;
     for ((stream, (mut state, snapshot)), tail) in known.into_iter().zip(starts).zip(tails) {
         let snapshot = snapshot.map_or((0, 0), |snapshot| (snapshot.sequence, snapshot.state.len()));
-        match fold(&mut state, &tail) {
-            Ok(()) => {
-                let sequence = tail.last().map_or(snapshot.0, |last| last.event.sequence);
-                let folded = tail.iter().map(|recorded| recorded.event.payload.len()).sum();
-                cache.insert(stream, state, sequence, snapshot, folded);
-            }
-            Err(fault) => {
-                unreadable.insert(stream, fault);
-            }
+        match fold_on(log, &stream, &mut state, snapshot.0, tail).await? {
+            Ok((sequence, folded)) => cache.insert(stream, state, sequence, snapshot, folded),
+            Err(fault) => drop(unreadable.insert(stream, fault)),
         }
     }
     Ok(unreadable)
+}
+
+/// Folds the rest of a stream, of which `page` was read already. Gives its last sequence and how many bytes were folded.
+async fn fold_on(
+    log: &dyn Log,
+    stream: &StreamId,
+    state: &mut State,
+    mut sequence: Sequence,
+    mut page: Vec<Recorded>,
+) -> Result<Result<(Sequence, usize), Fault>, ReadError> {
+    let mut folded = 0;
+    loop {
+        if let Err(fault) = fold(state, &page) {
+            return Ok(Err(fault));
+        }
+        sequence = page.last().map_or(sequence, |last| last.event.sequence);
+        folded += page.iter().map(|recorded| recorded.event.payload.len()).sum::<usize>();
+        if page.len() < PAGE {
+            return Ok(Ok((sequence, folded)));
+        }
+        page = log.read_stream(stream, sequence, PAGE).await?;
+    }
 }
 
 /// Where folding starts: the snapshot if it has today's shape, else the absent state.
@@ -66,35 +83,4 @@ fn fold(state: &mut State, events: &[Recorded]) -> Result<(), Fault> {
         decoded.iter().for_each(|event| state.evolve(event));
     }
     Ok(())
-}
-
-/// Answers a command whose idempotency key the log already holds, from the events that it wrote then.
-pub(crate) async fn answer_from_log(log: &dyn Log, position: Position, request: Request) {
-    let answer = first_answer(log, position, &request).await;
-    request.answer(answer);
-}
-
-async fn first_answer(log: &dyn Log, position: Position, request: &Request) -> Result<Outcome, CommandError> {
-    let broken = |reason: String| Fault::NotRead(format!("position {position}: {reason}"));
-    let (mut changes, mut last, mut command) = (Vec::new(), position, None::<Uuid>);
-    loop {
-        let after = last.saturating_sub(u64::from(command.is_none()));
-        let page = log.read(after, 64).await.map_err(Fault::from)?;
-        if page.is_empty() {
-            return Ok(Outcome { position: last, changes, repeated: true });
-        }
-        for recorded in page {
-            let metadata = recorded.metadata().map_err(|error| broken(error.to_string()))?;
-            if *command.get_or_insert(metadata.command_id) != metadata.command_id {
-                return Ok(Outcome { position: last, changes, repeated: true });
-            }
-            if recorded.position == position && metadata.idempotency != request.metadata.idempotency {
-                return Err(CommandError::IdempotencyKeyReused);
-            }
-            last = recorded.position;
-            let occurred_at = (recorded.event.occurred_at != recorded.event.recorded_at).then_some(recorded.event.occurred_at);
-            let events = recorded.decode().map_err(|error| broken(error.to_string()))?;
-            changes.extend(events.into_iter().map(|event| Change { stream: recorded.event.stream.clone(), event, occurred_at }));
-        }
-    }
 }

@@ -203,11 +203,31 @@ impl Driver {
             turn.ask_at = now + TURN / 3;
         }
         if turn.mine {
-            return Ok(if self.pass().await? { None } else { Some(self.until_due().await) });
+            return self.pass_in_turn(turn).await;
         }
         let place = self.log.checkpoint(name).await?;
         self.place.send_if_modified(|known| std::mem::replace(known, place) != place);
         Ok(Some(if self.place.receiver_count() > 0 { LOOK } else { POLL }))
+    }
+
+    /// Works, and holds on to the turn meanwhile: a gateway that does not answer makes a pass longer than a turn. When the turn
+    /// was lost all the same, what is left is the other node's.
+    async fn pass_in_turn(&self, turn: &mut Turn) -> Result<Option<Duration>, Halt> {
+        let pass = self.pass();
+        tokio::pin!(pass);
+        loop {
+            tokio::select! {
+                biased;
+                more = &mut pass => return Ok(if more? { None } else { Some(self.until_due().await) }),
+                () = tokio::time::sleep_until(turn.ask_at) => {
+                    turn.mine = self.log.take_turn(self.process.name(), self.holder, TURN).await?;
+                    turn.ask_at = Instant::now() + TURN / 3;
+                    if !turn.mine {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
     }
 
     fn stall(&self, reason: Option<String>) {

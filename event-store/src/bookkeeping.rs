@@ -44,7 +44,7 @@ pub struct Task {
 pub struct Progress {
     /// The process.
     pub process: String,
-    /// Every event up to here is done or put off; none leaves the checkpoint where it is.
+    /// Every event up to here is done or put off; none, or one before the checkpoint, leaves that where it is.
     pub checkpoint: Option<Position>,
     /// Tasks to put (a task with the same key is replaced).
     pub put: Vec<Task>,

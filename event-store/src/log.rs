@@ -17,9 +17,10 @@ pub struct Head {
 }
 
 /// Why a batch was not acknowledged.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Another writer was faster: nothing of the batch was written. Read its events and decide again.
+    /// Another writer was faster, or the log was reached anew and may not be what it was: nothing of the batch was written. Look
+    /// at the log, and decide again upon what is new there.
     #[error("the log has moved on to position {head}")]
     HeadMoved {
         /// Where the log ends now.
@@ -108,8 +109,8 @@ pub trait Log: Bookkeeping {
     /// Up to `limit` events of one stream after a sequence, in order. A hole is an error, never skipped.
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError>;
 
-    /// All events of each stream after the sequence named with it, in one consistent read, in the order asked.
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError>;
+    /// Up to `limit` events of each stream after the sequence named with it, in one consistent read, in the order asked.
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError>;
 
     /// The position of the event that carries each idempotency scope, if the log has it, in the order asked.
     async fn find_scopes(&self, scopes: Vec<String>) -> Result<Vec<Option<Position>>, ReadError>;

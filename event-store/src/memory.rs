@@ -127,9 +127,9 @@ impl Log for MemoryLog {
         Ok(self.contents().stream(stream, after, limit))
     }
 
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
         let contents = self.contents();
-        Ok(streams.iter().map(|(stream, after)| contents.stream(stream, *after, usize::MAX)).collect())
+        Ok(streams.iter().map(|(stream, after)| contents.stream(stream, *after, limit)).collect())
     }
 
     async fn find_scopes(&self, scopes: Vec<String>) -> Result<Vec<Option<Position>>, ReadError> {
@@ -178,7 +178,8 @@ impl Bookkeeping for MemoryLog {
             contents.tasks.insert((task.process.clone(), task.key.clone()), task);
         }
         if let Some(checkpoint) = progress.checkpoint {
-            contents.checkpoints.insert(progress.process, checkpoint);
+            let kept = contents.checkpoints.entry(progress.process).or_default();
+            *kept = checkpoint.max(*kept);
         }
         Ok(())
     }

@@ -109,8 +109,8 @@ impl Log for PostgresLog {
         rows::read_stream(&self.pool, stream, after, limit).await
     }
 
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
-        rows::read_streams(&self.pool, &streams).await
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
+        rows::read_streams(&self.pool, &streams, limit).await
     }
 
     async fn find_scopes(&self, scopes: Vec<String>) -> Result<Vec<Option<Position>>, ReadError> {

@@ -99,9 +99,9 @@ impl Log for SqliteLog {
         self.readers.read(move |connection| rows::read_stream(connection, &stream, after, limit)).await
     }
 
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
         let read = move |connection: &rusqlite::Connection| {
-            streams.iter().map(|(stream, after)| rows::read_stream(connection, stream, *after, usize::MAX)).collect()
+            streams.iter().map(|(stream, after)| rows::read_stream(connection, stream, *after, limit)).collect()
         };
         self.readers.read(read).await
     }

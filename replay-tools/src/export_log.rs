@@ -180,9 +180,9 @@ impl Log for ExportLog {
         self.with_file(move |file| file.read_stream(&stream, after, limit)).await
     }
 
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
         let read = move |file: &Indexed| {
-            streams.iter().map(|(stream, after)| file.read_stream(stream, *after, usize::MAX)).collect::<Result<_, _>>()
+            streams.iter().map(|(stream, after)| file.read_stream(stream, *after, limit)).collect::<Result<_, _>>()
         };
         self.with_file(read).await
     }

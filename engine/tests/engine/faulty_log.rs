@@ -36,14 +36,16 @@ pub struct FaultyLog {
     stream_reads: AtomicUsize,
     rival: AtomicUsize,
     looks: AtomicUsize,
+    turns_asked: AtomicUsize,
     turns_of_others: AtomicBool,
     late: AtomicBool,
 }
 
 impl FaultyLog {
     pub fn new() -> Self {
-        let ([appends, stream_reads, rival, looks], [turns_of_others, late]) = Default::default();
-        Self { inner: MemoryLog::new(), fates: Mutex::default(), appends, stream_reads, rival, looks, turns_of_others, late }
+        let inner = MemoryLog::new();
+        let ([appends, stream_reads, rival, looks, turns_asked], [turns_of_others, late], fates) = Default::default();
+        Self { inner, fates, appends, stream_reads, rival, looks, turns_asked, turns_of_others, late }
     }
 
     /// The next appends meet these fates; later ones are written.
@@ -76,6 +78,11 @@ impl FaultyLog {
     /// The turn of every process is another node's from now on.
     pub fn give_turns_to_others(&self) {
         self.turns_of_others.store(true, Ordering::SeqCst);
+    }
+
+    /// How often anybody asked for the turn of a process.
+    pub fn turns_asked(&self) -> usize {
+        self.turns_asked.load(Ordering::SeqCst)
     }
 
     /// How often anybody asked for a process's checkpoint or for the head.
@@ -135,8 +142,8 @@ impl Log for FaultyLog {
         self.inner.read_stream(stream, after, limit).await
     }
 
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
-        let events = self.inner.read_streams(streams).await?;
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
+        let events = self.inner.read_streams(streams, limit).await?;
         self.stream_reads.fetch_add(events.iter().map(Vec::len).sum(), Ordering::SeqCst);
         Ok(events)
     }
@@ -175,6 +182,7 @@ impl Bookkeeping for FaultyLog {
     }
 
     async fn take_turn(&self, process: &str, holder: Uuid, time: Duration) -> Result<bool, ReadError> {
+        self.turns_asked.fetch_add(1, Ordering::SeqCst);
         Ok(!self.turns_of_others.load(Ordering::SeqCst) && self.inner.take_turn(process, holder, time).await?)
     }
 

@@ -5,18 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    Cart, CartLineChange, Checkout, ConfirmPayment, CreateCart, CreateProduct, DeadlineProcess, GatewayProcess, NewPrice,
-    NewVariant, Order, OrderProcess, Payment, Process, PublishProduct, QuantityChange, ReceiveStock, SetCartDetails,
-    SetCartLines, Stock, StoreConfig, stream_of,
+    Cart, CartLineChange, Checkout, ConfirmPayment, CreateCart, CreateProduct, DeadlineProcess, GatewayAction, GatewayOutcome,
+    GatewayProcess, GatewayRequest, Happened, NewPrice, NewVariant, Order, OrderProcess, Payment, Process, PublishProduct,
+    QuantityChange, Reaction, ReceiveStock, SetCartDetails, SetCartLines, Stock, StoreConfig, stream_of,
 };
-use engine::{Clock as _, Engine, Gateway, Ids as _, Limits, ManualClock, Processes, SandboxGateway, SystemIds};
+use engine::{Clock as _, Engine, Gateway, GatewayError, Ids as _, Limits, ManualClock, Processes, SandboxGateway, SystemIds};
 use event_schemas::{
     Address, CartId, CountryCode, Currency, Money, OrderId, PaymentId, Personal, ProductCreated, ProductId, Sku, Slug, StreamId,
     Timestamp, VariantId,
 };
 use event_store::{Bookkeeping, Log, MemoryLog, Progress};
+use tokio::sync::Notify;
 
 use crate::{
     faulty_log::FaultyLog,
@@ -226,11 +228,10 @@ async fn processes_that_lost_their_place_do_everything_again_and_change_nothing(
     shop.settle().await;
     shop.processes.take().unwrap().stop().await;
     let before = shop.log.read(0, 1000).await.unwrap();
-    for name in [GatewayProcess.name(), OrderProcess.name(), DeadlineProcess.name()] {
-        let progress = Progress { process: name.to_owned(), checkpoint: Some(0), ..Progress::default() };
-        shop.log.save_progress(progress).await.unwrap();
-        assert_eq!(shop.log.checkpoint(name).await.unwrap(), 0);
-    }
+    // The same events, without what the processes noted.
+    shop.log = Arc::new(MemoryLog::new());
+    shop.log.append(0, before.iter().map(|recorded| recorded.event.clone()).collect()).await.unwrap();
+    shop.engine = Engine::start(shop.log.clone(), shop.clock.clone(), Arc::new(SystemIds), Limits::default()).await.unwrap();
     shop.start_processes();
     shop.settle().await;
     assert!(shop.log.read(0, 1000).await.unwrap() == before);
@@ -252,6 +253,56 @@ async fn more_deadlines_at_once_than_the_queue_holds_are_all_kept() {
     for cart_id in carts {
         shop.until(stream_of::<Cart>(cart_id), "CartExpired").await;
     }
+}
+
+/// Asks a gateway whatever happens.
+struct Asking;
+
+impl Process for Asking {
+    fn name(&self) -> &'static str {
+        "asking"
+    }
+
+    fn react(&self, event: &Happened<'_>) -> Reaction {
+        let (gateway, payment_id, idempotency_key) = ("silent".to_owned(), PaymentId(event.event_id), event.event_id);
+        let action = GatewayAction::Void;
+        Reaction { gateway_call: Some(GatewayRequest { gateway, payment_id, idempotency_key, action }), ..Reaction::none() }
+    }
+}
+
+/// Says that it was asked, and no more.
+struct Silent(Arc<Notify>);
+
+#[async_trait]
+impl Gateway for Silent {
+    fn name(&self) -> &'static str {
+        "silent"
+    }
+
+    async fn call(&self, _request: &GatewayRequest, _attempt: u32) -> Result<Vec<GatewayOutcome>, GatewayError> {
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_process_holds_on_to_its_turn_while_a_gateway_does_not_answer() {
+    let (log, asked) = (Arc::new(FaultyLog::new()), Arc::new(Notify::new()));
+    let engine = crate::shop::engine(log.clone(), Limits::default()).await;
+    let silent: Arc<dyn Gateway> = Arc::new(Silent(asked.clone()));
+    let processes = Processes::start(log.clone(), engine.clone(), vec![Box::new(Asking)], &[silent]);
+    receive(&engine, 1).await.unwrap();
+    asked.notified().await;
+    // The call is given up after two seconds; a turn lasts three, and is asked for again after one.
+    let before = log.turns_asked();
+    tokio::time::timeout(Duration::from_millis(1900), async {
+        while log.turns_asked() == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the turn is asked for again during the call");
+    processes.stop().await;
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ const LOAD_SNAPSHOTS: &str = "SELECT place, last_sequence, state_version, payloa
     JOIN daybook.snapshots ON aggregate_type = of_type AND aggregate_id = of_id";
 
 /// One statement, so that a step is saved as one. It sees the tables as they were before it: a key is removed or put, not both.
+/// A checkpoint never goes back: a node may save late what another has gone beyond since.
 const SAVE_PROGRESS: &str = "WITH removed AS (DELETE FROM daybook.tasks WHERE process = $1 AND key = ANY($2::text[])),
     put AS (
         INSERT INTO daybook.tasks (process, key, position, due_at, attempts, last_error)
@@ -36,7 +37,7 @@ const SAVE_PROGRESS: &str = "WITH removed AS (DELETE FROM daybook.tasks WHERE pr
         ON CONFLICT (process, key) DO UPDATE SET position = excluded.position, due_at = excluded.due_at,
             attempts = excluded.attempts, last_error = excluded.last_error)
     INSERT INTO daybook.checkpoints (process, position) SELECT $1, $8::bigint WHERE $8::bigint IS NOT NULL
-    ON CONFLICT (process) DO UPDATE SET position = excluded.position";
+    ON CONFLICT (process) DO UPDATE SET position = GREATEST(checkpoints.position, excluded.position)";
 
 const DUE_TASKS: &str = "SELECT process, key, position, due_at, attempts, last_error FROM daybook.tasks
     WHERE process = $1 AND due_at <= $2 ORDER BY due_at, position, key LIMIT $3";

@@ -21,13 +21,13 @@ const READ_STREAM: &str = "SELECT position, event_id, aggregate_type, aggregate_
     metadata, recorded_at, occurred_at, digest, idempotency_scope
     FROM daybook.events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4";
 
-/// One statement, so that all of it is of one moment. OFFSET 0 keeps each stream a walk of its own along the index.
+/// One statement, so that all of it is of one moment. LIMIT keeps each stream a walk of its own along the index.
 const READ_STREAMS: &str =
     "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
     metadata, recorded_at, occurred_at, digest, idempotency_scope, place
     FROM UNNEST($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS asked (of_type, of_id, after, place)
     CROSS JOIN LATERAL (SELECT * FROM daybook.events WHERE aggregate_type = of_type AND aggregate_id = of_id AND sequence > after
-        ORDER BY sequence OFFSET 0) AS found
+        ORDER BY sequence LIMIT $4) AS found
     ORDER BY place, sequence";
 
 const FIND_SCOPES: &str = "SELECT place, (SELECT position FROM daybook.events WHERE idempotency_scope = asked.scope)
@@ -121,12 +121,16 @@ pub(super) async fn read_stream(
 }
 
 /// Events of each stream after a sequence, in order, as they are at one moment. A hole is an error.
-pub(super) async fn read_streams(pool: &PgPool, asked: &[(StreamId, Sequence)]) -> Result<Vec<Vec<Recorded>>, ReadError> {
+pub(super) async fn read_streams(
+    pool: &PgPool,
+    asked: &[(StreamId, Sequence)],
+    limit: usize,
+) -> Result<Vec<Vec<Recorded>>, ReadError> {
     let ask = || {
         let types: Vec<String> = asked.iter().map(|(stream, _)| stream.aggregate_type.to_string()).collect();
         let ids: Vec<String> = asked.iter().map(|(stream, _)| stream.aggregate_id.clone()).collect();
         let after: Vec<i64> = asked.iter().map(|(_, after)| storable(*after)).collect();
-        sqlx::query(READ_STREAMS).bind(types).bind(ids).bind(after)
+        sqlx::query(READ_STREAMS).bind(types).bind(ids).bind(after).bind(storable(limit as u64))
     };
     let rows = fetch(pool, ask).await?;
     let mut tails: Vec<Tail<'_>> = asked.iter().map(|(stream, after)| Tail::new(stream, *after)).collect();

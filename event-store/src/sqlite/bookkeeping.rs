@@ -46,7 +46,10 @@ pub(super) fn write_progress(connection: &Connection, progress: &Progress) -> ru
         insert.execute(params![process, task.key, task.position, due_at, task.attempts, task.last_error])?;
     }
     if let Some(position) = checkpoint {
-        let mut put = connection.prepare_cached("INSERT OR REPLACE INTO checkpoints (process, position) VALUES (?1, ?2)")?;
+        let mut put = connection.prepare_cached(
+            "INSERT INTO checkpoints (process, position) VALUES (?1, ?2)
+             ON CONFLICT (process) DO UPDATE SET position = max(position, excluded.position)",
+        )?;
         put.execute((process, position))?;
     }
     Ok(())

@@ -175,7 +175,7 @@ async fn a_missing_event_is_named_by_its_position() {
     assert_eq!(log.read(3, 10).await.unwrap().len(), 2);
     let stream = event("a", 1).stream;
     assert!(matches!(log.read_stream(&stream, 0, 10).await, Err(ReadError::Damaged { position: 5, .. })));
-    assert!(matches!(log.read_streams(vec![(stream, 1)]).await, Err(ReadError::Damaged { position: 5, .. })));
+    assert!(matches!(log.read_streams(vec![(stream, 1)], 10).await, Err(ReadError::Damaged { position: 5, .. })));
 }
 
 #[tokio::test]

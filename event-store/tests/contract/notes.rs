@@ -15,6 +15,7 @@ contract!(
     a_process_that_has_not_begun_stands_at_zero,
     a_step_saves_its_checkpoint_and_tasks_together,
     a_step_without_a_checkpoint_leaves_it,
+    a_checkpoint_never_goes_back,
     a_task_put_again_is_replaced,
     a_key_that_is_done_and_put_in_one_step_is_put,
     due_tasks_come_longest_overdue_first,
@@ -87,6 +88,13 @@ async fn a_step_saves_its_checkpoint_and_tasks_together(log: AnyLog) {
     assert_eq!(log.due_tasks("orders", at(60), 10).await.unwrap(), [late]);
     log.save_progress(step("orders", Some(9), vec![], &["o-1"])).await.unwrap();
     assert_eq!((log.checkpoint("orders").await.unwrap(), due(&log, "orders", 60, 10).await), (9, vec![]));
+}
+
+async fn a_checkpoint_never_goes_back(log: AnyLog) {
+    for (saved, kept) in [(5, 5), (3, 5), (6, 6)] {
+        log.save_progress(step("orders", Some(saved), vec![], &[])).await.unwrap();
+        assert_eq!(log.checkpoint("orders").await.unwrap(), kept, "after {saved}");
+    }
 }
 
 async fn a_step_without_a_checkpoint_leaves_it(log: AnyLog) {

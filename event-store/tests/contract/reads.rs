@@ -64,10 +64,14 @@ async fn many_streams_are_read_at_once_in_the_order_asked(log: AnyLog) {
     log.append(0, vec![event("o", 1), event("p", 1), event("o", 2), event("o", 3)]).await.unwrap();
     let order = |id| StreamId::new("order", id);
     let asked = vec![(order("p"), 0), (order("none"), 0), (order("o"), 1), (order("o"), 3), (order("p"), 0)];
-    let read = log.read_streams(asked).await.unwrap();
-    let positions: Vec<Vec<Position>> =
-        read.iter().map(|stream| stream.iter().map(|recorded| recorded.position).collect()).collect();
-    assert_eq!(positions, [vec![2], vec![], vec![3, 4], vec![], vec![2]]);
+    for (limit, expected) in
+        [(10, [vec![2], vec![], vec![3, 4], vec![], vec![2]]), (1, [vec![2], vec![], vec![3], vec![], vec![2]])]
+    {
+        let read = log.read_streams(asked.clone(), limit).await.unwrap();
+        let positions: Vec<Vec<Position>> =
+            read.iter().map(|stream| stream.iter().map(|recorded| recorded.position).collect()).collect();
+        assert_eq!(positions, expected, "at most {limit} of each");
+    }
 }
 
 async fn streams_of_different_types_with_one_id_are_apart(log: AnyLog) {
@@ -116,7 +120,7 @@ async fn streams_read_together_are_of_one_moment(log: AnyLog) {
     let writer = write_batches(&log, 100);
     let stream = StreamId::new("order", "busy");
     loop {
-        let read = log.read_streams(vec![(stream.clone(), 0), (stream.clone(), 0)]).await.unwrap();
+        let read = log.read_streams(vec![(stream.clone(), 0), (stream.clone(), 0)], usize::MAX).await.unwrap();
         assert_eq!(read[0].len() % 3, 0, "a batch is seen whole or not at all");
         assert_eq!(read[0].len(), read[1].len());
         if read[0].len() == 300 {

@@ -119,10 +119,10 @@ impl Log for NodeLog {
         self.ask("a read of a stream", |world| world.contents().truth.read_stream(stream, after, limit)).await
     }
 
-    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>) -> Result<Vec<Vec<Recorded>>, ReadError> {
+    async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
         self.ask("a read of streams", |world| {
             let truth = &world.contents().truth;
-            streams.iter().map(|(stream, after)| truth.read_stream(stream, *after, usize::MAX)).collect()
+            streams.iter().map(|(stream, after)| truth.read_stream(stream, *after, limit)).collect()
         })
         .await
     }

@@ -89,7 +89,7 @@ impl Truth {
             let due_at = task.due_at.map(to_micros);
             place.tasks.insert(task.key.clone(), Task { due_at, process: progress.process.clone(), ..task });
         }
-        place.checkpoint = progress.checkpoint.unwrap_or(place.checkpoint);
+        place.checkpoint = place.checkpoint.max(progress.checkpoint.unwrap_or(0));
     }
 
     /// Rolls a process back to how it stood at some moment, which `back` picks: its checkpoint, and its tasks if `wholly`.
