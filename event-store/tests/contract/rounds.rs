@@ -27,7 +27,7 @@ fn batch(round: u64, head: Position, size: u64) -> Vec<Proposed> {
 
 /// Appends batches of one to seven until the log fails, and tells the last position of each that was acknowledged.
 pub async fn write(log: &dyn Log, round: u64, mut tell: impl FnMut(Position)) -> AppendError {
-    let (mut head, _) = read(log, Position::MAX >> 1).await;
+    let (mut head, _) = read(log, Position::MAX >> 1).await.expect("a log that is whole");
     for size in (1..=7).cycle() {
         match log.append(head, batch(round, head, size)).await {
             Ok(end) => {
@@ -42,15 +42,15 @@ pub async fn write(log: &dyn Log, round: u64, mut tell: impl FnMut(Position)) ->
 }
 
 /// Where the log ends, and what it holds after a position, once it answers: a store that was killed may take a moment to come back,
-/// and connections to it as well.
-pub async fn read(log: &dyn Log, after: Position) -> (Position, Vec<Recorded>) {
+/// and connections to it as well. Or how it is damaged.
+pub async fn read(log: &dyn Log, after: Position) -> Result<(Position, Vec<Recorded>), String> {
     let begun = Instant::now();
     loop {
         let (head, page) = (log.head().await, log.read(after, usize::MAX).await);
         match head.and_then(|head| Ok((head.position, page?))) {
-            Ok(found) => return found,
+            Ok(found) => return Ok(found),
             Err(ReadError::Unavailable(reason)) => assert!(begun.elapsed() < PATIENCE, "it does not come back: {reason}"),
-            Err(error) => panic!("{error}"),
+            Err(error) => return Err(error.to_string()),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -88,7 +88,7 @@ impl Ledger {
     /// Gives what was lost, torn, doubled or changed.
     pub async fn check(&mut self, log: &dyn Log, round: u64, acknowledged: Option<Position>) -> Result<(), String> {
         let acknowledged = acknowledged.unwrap_or(0);
-        let (head, page) = read(log, self.read).await;
+        let (head, page) = read(log, self.read).await?;
         if head < acknowledged.max(self.read) {
             return Err(format!("the log ends at {head}: {acknowledged} were acknowledged, {} read before", self.read));
         }

@@ -144,7 +144,7 @@ async fn fills_up(begins: &str, is_refused: fn(&AppendError) -> bool) {
     if machine.server.wait().is_err() {
         machine.server.restart();
     }
-    let (found, _) = read(&*log, 0).await;
+    let (found, _) = read(&*log, 0).await.unwrap();
     assert!((found - head) % 50 == 0 && found <= head + 100, "{found} of {head} acknowledged are there");
     let end = appended(&*log, found, orders("after", 50)).await.unwrap();
     assert_eq!((end, whole(&*log).await.len() as u64), (found + 50, found + 50));
