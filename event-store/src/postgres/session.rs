@@ -25,10 +25,12 @@ pub(super) const LOST: Duration = Duration::from_secs(65);
 /// A session that rested for longer is asked whether it is still alive before it is used.
 pub(super) const RESTED: Duration = Duration::from_secs(1);
 
-/// What holds for every session. All our queries walk along an index. Plans are made while the log is still empty and kept, so what
-/// is only good for small tables is taken from the planner. A session whose client is gone is ended within half a minute, and what it
+/// What holds for every session. All our queries walk along an index. A plan is made once, whatever it is asked with: planning an
+/// append anew took more than half as long as carrying it out. As that may be while the log is still empty, what is only good for
+/// small tables is taken from the planner. A session whose client is gone is ended within half a minute, and what it
 /// had begun with it: others may be waiting for that.
 const SETTINGS: &[(&str, &str)] = &[
+    ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
