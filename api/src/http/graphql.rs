@@ -104,7 +104,8 @@ async fn run(
     let prepared = Prepared::new(read.await?, context)?;
     *kind = prepared.kind;
     match prepared.kind {
-        OperationKind::Mutation if parts.method == Method::GET => {
+        // HEAD comes the way of GET.
+        OperationKind::Mutation if parts.method != Method::POST => {
             Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "send a mutation with POST"))
         }
         OperationKind::Subscription => {

@@ -109,6 +109,19 @@ async fn other_content_types_methods_and_sizes_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_mutation_is_carried_out_by_post_only() {
+    let server = Server::start().await;
+    let mutation = "mutation { cartCreate(input: { currency: \"EUR\" }) { position } }";
+    let position = async || server.ask(mutation).await["data"]["cartCreate"]["position"].as_u64().unwrap();
+    let before = position().await;
+    let url = server.url("/graphql?query=mutation%7BcartCreate(input%3A%7Bcurrency%3A%22EUR%22%7D)%7Bposition%7D%7D");
+    let (status, _, answer) = parts(server.client.get(&url).send().await.unwrap()).await;
+    assert_eq!((status, code(&answer)), (405, "METHOD_NOT_ALLOWED"));
+    assert_eq!(server.client.head(&url).send().await.unwrap().status(), 405);
+    assert_eq!(position().await, before + 1, "nothing was written in between");
+}
+
+#[tokio::test]
 async fn a_limit_is_refused_by_name_before_anything_runs() {
     let server = Server::start().await;
     let deep = format!("{}a{}", "{a".repeat(3_000), "}".repeat(3_000));
