@@ -10,8 +10,8 @@ Runs every test of Daybook: units, contract suites, stories over the whole shop,
     ./test.sh                 all tests
     ./test.sh an_order        only tests whose name contains `an_order`
 
-On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium, libfaketime and nginx), through apt-get, with sudo unless
-you are root. Rust must be there: https://rustup.rs. With cargo-nextest the tests run faster; without it, `cargo test` runs them.
+On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium, libfaketime, nginx and Node.js with npm), through
+apt-get, with sudo unless you are root. Rust must be there: https://rustup.rs. With cargo-nextest the tests run faster; without it, `cargo test` runs them.
 
 Tests run in the release profile, so that what is tested is what ships. A test that needs something this machine does not
 have prints why it was skipped. The last line counts: N passed, N failed, N skipped.
@@ -35,10 +35,11 @@ install_missing() {
     command -v git >/dev/null || missing+=(git)
     [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || command -v initdb >/dev/null || missing+=(postgresql)
     [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
-    # Only one story each needs these, so their absence is not a failure.
+    # Only a story or two need each of these, so their absence is not a failure.
     command -v chromium chromium-browser google-chrome >/dev/null || install chromium || true
     [ -n "$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ] || install libfaketime || true
     [ -x /usr/sbin/nginx ] || install nginx-light || true
+    { command -v node && command -v npm; } >/dev/null || install nodejs npm || true
 }
 
 # Adds up what the two runners report: `Summary [1s] 9 tests run: 8 passed, 1 failed, 0 skipped` of nextest, and
