@@ -89,6 +89,11 @@ impl Refused {
         Self { status: StatusCode::BAD_REQUEST, strict: false, errors }
     }
 
+    /// What is wrong first.
+    pub(crate) fn message(&self) -> &str {
+        self.errors.first().map_or("", |error| error.message.as_str())
+    }
+
     /// The answer.
     pub(crate) fn into_http(self, media_type: MediaType) -> HttpResponse {
         let status = if self.strict || media_type == MediaType::GraphQl { self.status } else { StatusCode::OK };

@@ -17,7 +17,7 @@ use axum::{
 };
 use futures::StreamExt;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use crate::{
@@ -32,6 +32,8 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to read a message before it is dropped: nobody waits for a reader that has gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to say that it closes too.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a session may last: a token may end after the end of what a clock can count.
 const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Operations that may run on one socket at once.
@@ -61,13 +63,22 @@ pub(crate) fn open(shop: Arc<Shop>, upgrade: WebSocketUpgrade, headers: HeaderMa
                 true => Session::new(shop.clone(), headers).run(&mut socket).await,
                 false => Some((4406, "Subprotocol not acceptable".to_owned())),
             };
-            if let Some((code, reason)) = close {
-                let frame = CloseFrame { code, reason: reason.into() };
-                let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
-            }
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, end(&mut socket, close)).await;
             shop.metrics.sockets.fetch_sub(1, Relaxed);
         })
         .into_response()
+}
+
+/// Closes as RFC 6455 has it, section 7.1.1: both sides say so before the connection goes. What the client still sends is
+/// read, because a connection that goes with something unread takes along what its client has not read yet.
+async fn end(socket: &mut WebSocket, close: Option<Close>) {
+    if let Some((code, reason)) = close {
+        let frame = CloseFrame { code, reason: reason.into() };
+        if socket.send(Message::Close(Some(frame))).await.is_err() {
+            return;
+        }
+    }
+    while let Some(Ok(_)) = socket.recv().await {}
 }
 
 /// A message of the client.
@@ -76,13 +87,16 @@ pub(crate) fn open(shop: Arc<Shop>, upgrade: WebSocketUpgrade, headers: HeaderMa
 enum ClientMessage {
     ConnectionInit {
         #[serde(default)]
-        payload: Option<Value>,
+        payload: Option<Map<String, Value>>,
     },
     Ping {
         #[serde(default)]
-        payload: Option<Value>,
+        payload: Option<Map<String, Value>>,
     },
-    Pong {},
+    Pong {
+        #[serde(default, rename = "payload")]
+        _payload: Option<Map<String, Value>>,
+    },
     Subscribe {
         id: String,
         payload: Value,
@@ -165,8 +179,11 @@ impl Session {
             ClientMessage::ConnectionInit { payload } => self.init(payload).map(Some).map_err(Some),
             ClientMessage::Ping { payload: None } => Ok(Some(json!({ "type": "pong" }))),
             ClientMessage::Ping { payload: Some(payload) } => Ok(Some(json!({ "type": "pong", "payload": payload }))),
-            ClientMessage::Pong {} => Ok(None),
-            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).map_err(Some),
+            ClientMessage::Pong { .. } => Ok(None),
+            ClientMessage::Subscribe { id, payload } => {
+                let request = Incoming::from_json(payload).map_err(|refused| Some((4400, short(refused.message()))))?;
+                self.subscribe(id, request).map_err(Some)
+            }
             ClientMessage::Complete { id } => {
                 self.finish(&id);
                 Ok(None)
@@ -174,7 +191,7 @@ impl Session {
         }
     }
 
-    fn init(&mut self, payload: Option<Value>) -> Result<Value, Close> {
+    fn init(&mut self, payload: Option<Map<String, Value>>) -> Result<Value, Close> {
         if self.caller.is_some() {
             return Err((4429, "Too many initialisation requests".to_owned()));
         }
@@ -190,7 +207,7 @@ impl Session {
         Ok(json!({ "type": "connection_ack" }))
     }
 
-    fn subscribe(&mut self, id: String, payload: Value) -> Result<Option<Value>, Close> {
+    fn subscribe(&mut self, id: String, request: Incoming) -> Result<Option<Value>, Close> {
         let Some(caller) = self.caller.clone() else {
             return Err((4401, "Unauthorized".to_owned()));
         };
@@ -205,8 +222,8 @@ impl Session {
             return Ok(Some(json!({ "id": id, "type": "error", "payload": refused.errors })));
         }
         let correlation_id = tracing_ids::correlation_id(&self.headers);
-        let prepared = Incoming::from_json(payload)
-            .and_then(|request| Prepared::new(request, incoming::context(caller, &self.headers, correlation_id)?));
+        let prepared =
+            incoming::context(caller, &self.headers, correlation_id).and_then(|context| Prepared::new(request, context));
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(refused) => return Ok(Some(json!({ "id": id, "type": "error", "payload": refused.errors }))),

@@ -80,13 +80,19 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
     let server = Server::start().await;
     let subscribe = json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ me { role } }" } });
     let init = json!({ "type": "connection_init" });
+    let with = |payload: Value| json!({ "type": "subscribe", "id": "1", "payload": payload });
     let forged = json!({ "type": "connection_init", "payload": { "authorization": "Bearer nonsense" } });
     for (messages, expected) in [
         (vec![subscribe], 4401),
         (vec![init.clone(), init.clone()], 4429),
         (vec![json!({ "type": "unknown" })], 4400),
         (vec![json!("text")], 4400),
+        (vec![json!({ "type": "connection_init", "payload": [] })], 4400),
+        (vec![json!({ "type": "ping", "payload": "p" })], 4400),
+        (vec![json!({ "type": "pong", "payload": 7 })], 4400),
         (vec![init.clone(), json!({ "type": "subscribe", "id": "1" })], 4400),
+        (vec![init.clone(), with(json!({}))], 4400),
+        (vec![init.clone(), with(json!({ "query": "{ me { role } }", "variables": [] }))], 4400),
         (vec![forged], 4403),
     ] {
         let mut socket = Socket::open(&server, "/graphql", "graphql-transport-ws").await;
@@ -103,6 +109,18 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
     socket.0.send(Message::binary(vec![1])).await.unwrap();
     assert_eq!(socket.next().await, json!(4400));
     assert_eq!(Socket::open(&server, "/graphql", "").await.next().await, json!(4406));
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered_before_the_connection_goes() {
+    let server = Server::start().await;
+    let mut socket = Socket::ready(&server, None).await;
+    socket.0.close(None).await.unwrap();
+    let mut last = None;
+    while let Some(message) = socket.0.next().await {
+        last = Some(message.unwrap());
+    }
+    assert!(matches!(last, Some(Message::Close(_))), "{last:?}");
 }
 
 #[tokio::test]
