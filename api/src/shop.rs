@@ -1,6 +1,6 @@
 //! The open shop: everything that requests share.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use domain::StoreConfig;
 use engine::{Engine, LogClock, Processes};
@@ -54,5 +54,20 @@ impl Shop {
         };
         let lag = self.engine.clock().now().signed_duration_since(since).num_milliseconds();
         (freshness.applied(), u64::try_from(lag).unwrap_or(0))
+    }
+
+    /// Counts a subscription for as long as what this gives is kept, however it ends.
+    pub(crate) fn subscribed(self: &Arc<Self>) -> Subscribed {
+        self.metrics.subscriptions.fetch_add(1, Relaxed);
+        Subscribed(self.clone())
+    }
+}
+
+/// A subscription that runs.
+pub(crate) struct Subscribed(Arc<Shop>);
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.0.metrics.subscriptions.fetch_sub(1, Relaxed);
     }
 }

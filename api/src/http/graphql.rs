@@ -1,4 +1,5 @@
-//! `/graphql`: queries and mutations over POST, queries over GET, and the way to the socket.
+//! `/graphql`: operations over POST, queries and subscriptions over GET, and the way to the socket. Subscriptions, and
+//! whatever else a client wants so, are answered as events.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,7 +12,7 @@ use axum::{
 use crate::{
     graphql::Prepared,
     http::{
-        BODY_LIMIT, Incoming, Refused, incoming,
+        BODY_LIMIT, Incoming, Refused, event_stream, incoming,
         outgoing::{self, MediaType},
         tracing_ids::{self, CORRELATION_ID},
         websocket,
@@ -22,8 +23,17 @@ use crate::{
 
 /// `POST /graphql`.
 pub(crate) async fn by_post(State(shop): State<Arc<Shop>>, request: Request) -> Response {
+    post(&shop, request, MediaType::Json).await
+}
+
+/// `POST /graphql/stream`: the same, but who does not say what it accepts gets events.
+pub(crate) async fn stream_by_post(State(shop): State<Arc<Shop>>, request: Request) -> Response {
+    post(&shop, request, MediaType::EventStream).await
+}
+
+async fn post(shop: &Arc<Shop>, request: Request, usual: MediaType) -> Response {
     let (parts, body) = request.into_parts();
-    respond(&shop, &parts, async {
+    respond(shop, &parts, usual, async {
         if !is_json(&parts.headers) {
             let message = "the Content-Type must be application/json, in UTF-8";
             return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
@@ -41,8 +51,17 @@ pub(crate) async fn by_post(State(shop): State<Arc<Shop>>, request: Request) -> 
     .await
 }
 
-/// `GET /graphql`: a socket when the client asks for one, else a query.
+/// `GET /graphql`: a socket when the client asks for one, else a query or a subscription.
 pub(crate) async fn by_get(State(shop): State<Arc<Shop>>, request: Request) -> Response {
+    get(shop, request, MediaType::Json).await
+}
+
+/// `GET /graphql/stream`: the same, but who does not say what it accepts gets events.
+pub(crate) async fn stream_by_get(State(shop): State<Arc<Shop>>, request: Request) -> Response {
+    get(shop, request, MediaType::EventStream).await
+}
+
+async fn get(shop: Arc<Shop>, request: Request, usual: MediaType) -> Response {
     let (mut parts, _) = request.into_parts();
     if parts.headers.contains_key(header::UPGRADE) {
         return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
@@ -50,7 +69,7 @@ pub(crate) async fn by_get(State(shop): State<Arc<Shop>>, request: Request) -> R
             Err(rejection) => rejection.into_response(),
         };
     }
-    respond(&shop, &parts, async {
+    respond(&shop, &parts, usual, async {
         let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
         Incoming::from_query(pairs.map_err(|_| Refused::bad_request("BAD_REQUEST", "the query string cannot be read"))?)
     })
@@ -68,21 +87,21 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Runs a request and answers it, whatever becomes of it, with its correlation id.
-async fn respond(shop: &Arc<Shop>, parts: &Parts, read: impl Future<Output = Result<Incoming, Refused>>) -> Response {
+async fn respond(
+    shop: &Arc<Shop>,
+    parts: &Parts,
+    usual: MediaType,
+    read: impl Future<Output = Result<Incoming, Refused>>,
+) -> Response {
     let began = Instant::now();
     let mut kind = OperationKind::Unreadable;
     let correlation_id = tracing_ids::correlation_id(&parts.headers);
-    let media_type = MediaType::negotiate(&parts.headers);
+    let media_type = MediaType::negotiate(&parts.headers, usual);
     let outcome = match media_type {
         None => Err(not_acceptable()),
-        Some(_) => run(shop, parts, correlation_id, read, &mut kind).await,
+        Some(media_type) => run(shop, parts, media_type, correlation_id, read, &mut kind).await,
     };
-    let media_type = media_type.unwrap_or(MediaType::Json);
-    let failed = outcome.as_ref().map_or(true, |response| !response.errors.is_empty());
-    let mut http = match outcome {
-        Ok(response) => outgoing::answer(&response, media_type),
-        Err(refused) => refused.into_http(media_type),
-    };
+    let (mut http, failed) = outcome.unwrap_or_else(|refused| (refused.into_http(media_type.unwrap_or(MediaType::Json)), true));
     let took = began.elapsed();
     shop.metrics.answered(kind, took, failed);
     tracing::debug!(%correlation_id, ?kind, status = http.status().as_u16(), failed, micros = took.as_micros(), "answered");
@@ -92,14 +111,16 @@ async fn respond(shop: &Arc<Shop>, parts: &Parts, read: impl Future<Output = Res
     http
 }
 
+/// Runs what a request asks for: the answer, and whether it has errors.
 async fn run(
     shop: &Arc<Shop>,
     parts: &Parts,
+    media_type: MediaType,
     correlation_id: uuid::Uuid,
     read: impl Future<Output = Result<Incoming, Refused>>,
     kind: &mut OperationKind,
-) -> Result<async_graphql::Response, Refused> {
-    let (caller, _) = incoming::caller(shop, &parts.headers)?;
+) -> Result<(Response, bool), Refused> {
+    let (caller, expires_at) = incoming::caller(shop, &parts.headers)?;
     let context = incoming::context(caller, &parts.headers, correlation_id)?;
     let prepared = Prepared::new(read.await?, context)?;
     *kind = prepared.kind;
@@ -108,14 +129,23 @@ async fn run(
         OperationKind::Mutation if parts.method != Method::POST => {
             Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "send a mutation with POST"))
         }
-        OperationKind::Subscription => {
-            Err(Refused::bad_request("SUBSCRIPTION_NEEDS_SOCKET", "open a WebSocket on /graphql to subscribe"))
+        OperationKind::Subscription if media_type == MediaType::EventStream => {
+            let answers = prepared.stream(shop).await?;
+            let body = event_stream::body(shop, answers, incoming::session_end(shop, expires_at));
+            Ok((outgoing::events(body), false))
         }
-        _ => prepared.execute(shop).await,
+        OperationKind::Subscription => {
+            let message = "to subscribe, accept text/event-stream or open a WebSocket on /graphql";
+            Err(Refused::bad_request("SUBSCRIPTION_NEEDS_STREAM", message))
+        }
+        OperationKind::Query | OperationKind::Mutation | OperationKind::Unreadable => {
+            let response = prepared.execute(shop).await?;
+            Ok((outgoing::answer(&response, media_type), !response.errors.is_empty()))
+        }
     }
 }
 
 fn not_acceptable() -> Refused {
-    let message = "answers are application/graphql-response+json or application/json";
+    let message = "answers are application/graphql-response+json, application/json or text/event-stream";
     Refused::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
 }

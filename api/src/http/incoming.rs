@@ -1,11 +1,12 @@
 //! What a client sends: a GraphQL request in JSON or in the query string, and the headers that go with it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::Variables;
 use axum::http::{HeaderMap, StatusCode, header};
 use event_schemas::Timestamp;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
     http::{Refused, tracing_ids},
     shop::Shop,
 };
+
+/// How long a session may last: a token may end after the end of what a clock can count.
+const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A GraphQL request as it was sent.
 #[derive(Debug)]
@@ -108,6 +112,12 @@ pub(crate) fn authenticate(shop: &Shop, authorization: &str) -> Result<Known, Re
     let (caller, expires_at) =
         shop.token_key.verify(token.trim(), shop.engine.clock().now()).map_err(|error| refused(&error.to_string()))?;
     Ok((caller, Some(expires_at)))
+}
+
+/// When a session of a caller ends whose token ends then.
+pub(crate) fn session_end(shop: &Shop, expires_at: Option<Timestamp>) -> Option<Instant> {
+    let remaining = (expires_at? - shop.engine.clock().now()).to_std().unwrap_or_default();
+    Some(Instant::now() + remaining.min(LONGEST_SESSION))
 }
 
 /// What resolvers know about the request besides its content.

@@ -1,5 +1,6 @@
 //! HTTP: which path leads where.
 
+mod event_stream;
 mod graphql;
 mod health;
 mod incoming;
@@ -29,6 +30,7 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         .route("/", get(pages::graphiql))
         .route("/graphiql/{name}", get(pages::graphiql_asset))
         .route("/graphql", post(graphql::by_post).get(graphql::by_get))
+        .route("/graphql/stream", post(graphql::stream_by_post).get(graphql::stream_by_get))
         .route("/graphql/ws", any(websocket::upgrade))
         .route("/schema.graphql", get(pages::schema))
         .route("/health/live", get(health::live))

@@ -8,6 +8,8 @@ use axum::{
 };
 use serde::{Serialize, ser::SerializeMap};
 
+use crate::http::event_stream;
+
 /// A media type that an answer can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MediaType {
@@ -15,21 +17,26 @@ pub(crate) enum MediaType {
     GraphQl,
     /// `application/json`: well-formed requests are answered with 200.
     Json,
+    /// `text/event-stream`: answers are events, also those to well-formed requests that could not be run.
+    EventStream,
 }
 
 impl MediaType {
-    /// The type that the client accepts most; `None` when it accepts neither (GraphQL over HTTP, section 6.1).
-    pub(crate) fn negotiate(headers: &HeaderMap) -> Option<Self> {
+    /// The type that the client accepts most, the usual one if it accepts anything; `None` when it accepts none of them
+    /// (GraphQL over HTTP, section 6.1).
+    pub(crate) fn negotiate(headers: &HeaderMap, usual: Self) -> Option<Self> {
         let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
         if accepted.peek().is_none() {
-            return Some(Self::Json);
+            return Some(usual);
         }
         let mut best: Option<(u32, Self)> = None;
         for range in accepted.flat_map(|line| line.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let found = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
                 "application/graphql-response+json" => Self::GraphQl,
-                "application/json" | "application/*" | "*/*" => Self::Json,
+                "application/json" | "application/*" => Self::Json,
+                "text/event-stream" | "text/*" => Self::EventStream,
+                "*/*" => usual,
                 _ => continue,
             };
             let (mut quality, mut readable) = (1_000, true);
@@ -48,10 +55,15 @@ impl MediaType {
         best.map(|(_, media_type)| media_type)
     }
 
+    fn without_events(self) -> Self {
+        if self == Self::EventStream { Self::Json } else { self }
+    }
+
     fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::GraphQl => "application/graphql-response+json; charset=utf-8",
             Self::Json => "application/json; charset=utf-8",
+            Self::EventStream => "text/event-stream; charset=utf-8",
         })
     }
 }
@@ -97,7 +109,9 @@ impl Refused {
     /// The answer.
     pub(crate) fn into_http(self, media_type: MediaType) -> HttpResponse {
         let status = if self.strict || media_type == MediaType::GraphQl { self.status } else { StatusCode::OK };
-        let mut response = json(status, media_type, &serde_json::json!({ "errors": self.errors }));
+        // Clients read no events from a response with another status.
+        let media_type = if status == StatusCode::OK { media_type } else { media_type.without_events() };
+        let mut response = write(status, media_type, &serde_json::json!({ "errors": self.errors }));
         let extra = match status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
             StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "POST")),
@@ -152,12 +166,21 @@ impl Serialize for Answer<'_> {
 pub(crate) fn answer(response: &Response, media_type: MediaType) -> HttpResponse {
     let answer = Answer(response);
     let is_bad = answer.is_request_error() && media_type == MediaType::GraphQl;
-    json(if is_bad { StatusCode::BAD_REQUEST } else { StatusCode::OK }, media_type, &answer)
+    write(if is_bad { StatusCode::BAD_REQUEST } else { StatusCode::OK }, media_type, &answer)
 }
 
-fn json(status: StatusCode, media_type: MediaType, value: &impl Serialize) -> HttpResponse {
-    match serde_json::to_vec(value) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, media_type.header())], Body::from(body)).into_response(),
+/// The HTTP response whose body is the events of a subscription.
+pub(crate) fn events(body: Body) -> HttpResponse {
+    with_body(StatusCode::OK, MediaType::EventStream, body)
+}
+
+fn write(status: StatusCode, media_type: MediaType, value: &impl Serialize) -> HttpResponse {
+    let body = match media_type {
+        MediaType::GraphQl | MediaType::Json => serde_json::to_string(value),
+        MediaType::EventStream => event_stream::next(value).map(|next| next + event_stream::COMPLETE),
+    };
+    match body {
+        Ok(body) => with_body(status, media_type, Body::from(body)),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -165,21 +188,33 @@ fn json(status: StatusCode, media_type: MediaType, value: &impl Serialize) -> Ht
     }
 }
 
+fn with_body(status: StatusCode, media_type: MediaType, body: Body) -> HttpResponse {
+    let mut response = (status, [(header::CONTENT_TYPE, media_type.header())], body).into_response();
+    if media_type == MediaType::EventStream {
+        // nginx would keep events back until it has many.
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn negotiated(accept: &'static str) -> Option<MediaType> {
-        MediaType::negotiate(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+        MediaType::negotiate(&headers, MediaType::Json)
     }
 
     #[test]
     fn the_client_chooses_the_media_type() {
-        assert_eq!(MediaType::negotiate(&HeaderMap::new()), Some(MediaType::Json));
+        assert_eq!(MediaType::negotiate(&HeaderMap::new(), MediaType::EventStream), Some(MediaType::EventStream));
         assert_eq!(negotiated("*/*"), Some(MediaType::Json));
         assert_eq!(negotiated("application/graphql-response+json, application/json;q=0.9"), Some(MediaType::GraphQl));
         assert_eq!(negotiated("application/graphql-response+json;q=0.5, application/json"), Some(MediaType::Json));
         assert_eq!(negotiated("application/graphql-response+json; charset=utf-8"), Some(MediaType::GraphQl));
+        assert_eq!(negotiated("text/event-stream"), Some(MediaType::EventStream));
+        assert_eq!(negotiated("application/json, text/event-stream"), Some(MediaType::Json));
         assert_eq!(negotiated("text/html, application/json;q=0"), None);
         assert_eq!(negotiated("application/json; charset=utf-16"), None);
     }

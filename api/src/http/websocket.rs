@@ -34,8 +34,6 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to say that it closes too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a session may last: a token may end after the end of what a clock can count.
-const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Operations that may run on one socket at once.
 const OPERATIONS: usize = 100;
 /// Answers that wait to be written; an operation that is ahead of its reader pauses.
@@ -201,8 +199,7 @@ impl Session {
             None => incoming::caller(&self.shop, &self.headers),
         };
         let (caller, expires_at) = caller.map_err(|_| (4403, "Forbidden".to_owned()))?;
-        let remaining = expires_at.map(|at| (at - self.shop.engine.clock().now()).to_std().unwrap_or_default());
-        self.expires = remaining.map(|remaining| Instant::now() + remaining.min(LONGEST_SESSION));
+        self.expires = incoming::session_end(&self.shop, expires_at);
         self.caller = Some(caller);
         Ok(json!({ "type": "connection_ack" }))
     }
@@ -250,15 +247,6 @@ impl Drop for Session {
     }
 }
 
-/// Counts a subscription for as long as it runs, however it ends.
-struct Running(Arc<Shop>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.metrics.subscriptions.fetch_sub(1, Relaxed);
-    }
-}
-
 struct Operation {
     id: String,
     number: u64,
@@ -267,9 +255,8 @@ struct Operation {
 
 impl Operation {
     async fn run(self, shop: Arc<Shop>, prepared: Prepared) {
-        shop.metrics.subscriptions.fetch_add(1, Relaxed);
-        let running = Running(shop);
-        let mut answers = match prepared.stream(&running.0).await {
+        let _counted = shop.subscribed();
+        let mut answers = match prepared.stream(&shop).await {
             Ok(answers) => answers,
             Err(refused) => return self.error(json!(refused.errors)).await,
         };

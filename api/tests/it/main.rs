@@ -12,5 +12,6 @@ mod server;
 mod shop;
 mod socket_rules;
 mod storefront;
+mod stream_rules;
 mod subscriptions;
 mod time;

@@ -54,3 +54,8 @@ fn every_audit_of_graphql_over_http_passes() {
 fn the_client_of_graphql_ws_is_served_and_each_breach_of_its_protocol_has_its_close_code() {
     run("graphql-ws.mjs");
 }
+
+#[test]
+fn the_client_of_graphql_sse_is_served() {
+    run("graphql-sse.mjs");
+}
