@@ -6,13 +6,14 @@ mod health;
 mod incoming;
 mod outgoing;
 mod pages;
+mod protection;
 mod tracing_ids;
 mod websocket;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Router, middleware,
     routing::{any, get, post},
 };
 
@@ -36,5 +37,6 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .layer(middleware::map_response(protection::guard))
         .with_state(shop)
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod back_office;
+mod browser_rules;
 mod http_rules;
 mod idempotency;
 mod operations;

@@ -1,0 +1,21 @@
+//! What every answer tells a browser not to do with it.
+
+use axum::{
+    http::{HeaderName, HeaderValue, header},
+    response::Response,
+};
+
+/// Adds what an answer does not say by itself: it is kept nowhere, is what its type says, has no parts, is in no frame, and
+/// its address is told to nobody.
+pub(crate) async fn guard(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let mut add = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    add(header::CACHE_CONTROL, "no-store");
+    add(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    add(header::REFERRER_POLICY, "no-referrer");
+    add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    add(header::X_FRAME_OPTIONS, "DENY");
+    response
+}
