@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    LogFormat, ServeConfig,
+    LogFormat, Origin, ServeConfig,
     access::{Caller, Role},
     bench::BenchArgs,
     data_folder::DataFolder,
@@ -79,6 +79,7 @@ Examples:
   daybook serve                                the shop in ./daybook-data on http://127.0.0.1:8080
   daybook serve --demo                         a shop with sixty days behind it, and queries to try
   daybook serve --listen 127.0.0.1:0 --json    on a free port; prints {\"url\":…} once it answers
+  daybook serve --cors-origin https://shop.example --cors-origin http://localhost:5173
   DAYBOOK_DATA=/srv/tea daybook serve --log-format json
 
 Stop it with Ctrl-C or SIGTERM: it finishes what it has begun, then exits with 0.")]
@@ -92,6 +93,9 @@ pub struct ServeArgs {
     /// Fill an empty shop with a past to look at: products, stock and sixty days of orders
     #[arg(long, env = "DAYBOOK_DEMO")]
     pub demo: bool,
+    /// An origin whose pages may use the shop from a browser, such as https://shop.example; may be given again
+    #[arg(long = "cors-origin", env = "DAYBOOK_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
+    pub cors_origins: Vec<Origin>,
 }
 
 /// Flags of `daybook token`.
@@ -163,7 +167,14 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
 
 impl From<ServeArgs> for ServeConfig {
     fn from(args: ServeArgs) -> Self {
-        Self { data: args.shop.data, events: args.shop.events, views: args.shop.views, listen: args.listen, demo: args.demo }
+        Self {
+            data: args.shop.data,
+            events: args.shop.events,
+            views: args.shop.views,
+            listen: args.listen,
+            demo: args.demo,
+            cors_origins: args.cors_origins,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod serve;
 mod shop;
 mod token;
 
+pub use http::{InvalidOrigin, Origin};
 pub use logging::{LogFormat, start_logging};
 pub use serve::{RunningServer, ServeConfig, StartError, start};
 pub use token::{TokenError, TokenKey};

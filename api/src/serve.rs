@@ -44,6 +44,8 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Whether an empty shop is filled with the demo's past.
     pub demo: bool,
+    /// Origins of pages, other than the shop's own, that may use it from a browser.
+    pub cors_origins: Vec<http::Origin>,
 }
 
 /// Why the server did not start.
@@ -132,6 +134,7 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
         token_key,
         metrics: Metrics::default(),
         config: store_config,
+        cors_origins: config.cors_origins.clone(),
         freshness: views.watch(),
         head: log.watch(),
         clock,

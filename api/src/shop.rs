@@ -9,7 +9,7 @@ use event_store::Log;
 use projections::{Freshness, ProjectionState, Views};
 use tokio::sync::watch;
 
-use crate::{graphql::Schema, metrics::Metrics, token::TokenKey};
+use crate::{graphql::Schema, http::Origin, metrics::Metrics, token::TokenKey};
 
 /// The open shop.
 pub(crate) struct Shop {
@@ -21,6 +21,8 @@ pub(crate) struct Shop {
     pub(crate) metrics: Metrics,
     /// What the store configures.
     pub(crate) config: Arc<StoreConfig>,
+    /// Origins of other pages that may use it from a browser.
+    pub(crate) cors_origins: Vec<Origin>,
     /// The log.
     pub(crate) log: Arc<dyn Log>,
     /// The decider.

@@ -1,5 +1,6 @@
 //! HTTP: which path leads where.
 
+mod cors;
 mod event_stream;
 mod graphql;
 mod health;
@@ -17,6 +18,7 @@ use axum::{
     routing::{any, get, post},
 };
 
+pub use cors::{InvalidOrigin, Origin};
 pub(crate) use incoming::Incoming;
 pub(crate) use outgoing::{Refused, coded};
 
@@ -27,16 +29,21 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// All paths of the server.
 pub(crate) fn router(shop: Arc<Shop>) -> Router {
+    let mut operations: Router<Arc<Shop>> = Router::new()
+        .route("/graphql", post(graphql::by_post).get(graphql::by_get))
+        .route("/graphql/stream", post(graphql::stream_by_post).get(graphql::stream_by_get))
+        .route("/graphql/ws", any(websocket::upgrade));
+    if !shop.cors_origins.is_empty() {
+        operations = operations.layer(cors::layer(&shop.cors_origins));
+    }
     Router::new()
         .route("/", get(pages::graphiql))
         .route("/graphiql/{name}", get(pages::graphiql_asset))
-        .route("/graphql", post(graphql::by_post).get(graphql::by_get))
-        .route("/graphql/stream", post(graphql::stream_by_post).get(graphql::stream_by_get))
-        .route("/graphql/ws", any(websocket::upgrade))
         .route("/schema.graphql", get(pages::schema))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .merge(operations)
         .layer(middleware::map_response(protection::guard))
         .with_state(shop)
 }

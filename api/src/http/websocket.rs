@@ -12,7 +12,7 @@ use axum::{
         State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket},
     },
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
@@ -23,7 +23,11 @@ use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use crate::{
     access::Caller,
     graphql::Prepared,
-    http::{Incoming, Refused, incoming, outgoing::Answer, tracing_ids},
+    http::{
+        Incoming, Refused, cors, incoming,
+        outgoing::{Answer, MediaType},
+        tracing_ids,
+    },
     shop::Shop,
 };
 
@@ -51,6 +55,10 @@ pub(crate) async fn upgrade(State(shop): State<Arc<Shop>>, headers: HeaderMap, u
 
 /// Accepts a socket.
 pub(crate) fn open(shop: Arc<Shop>, upgrade: WebSocketUpgrade, headers: HeaderMap) -> Response {
+    if !cors::may_open_socket(&headers, &shop.cors_origins) {
+        let message = "a page of this origin may not open a socket; `daybook serve --cors-origin` allows it";
+        return Refused::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", message).into_http(MediaType::Json);
+    }
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_LIMIT)

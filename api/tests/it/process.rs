@@ -26,7 +26,10 @@ impl Drop for Killed {
 }
 
 fn serving(folder: &Path) -> (Killed, String) {
-    let mut command = daybook(folder);
+    served(daybook(folder))
+}
+
+fn served(mut command: Command) -> (Killed, String) {
     command.args(["serve", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped());
     let mut child = Killed(command.spawn().unwrap());
     let mut line = String::new();
@@ -128,4 +131,21 @@ fn what_was_acknowledged_is_there_after_a_kill_and_a_restart() {
     let (_second, url) = serving(folder.path());
     let after = create(&url);
     assert_eq!(after["position"].as_u64().unwrap(), before["position"].as_u64().unwrap() + 1);
+}
+
+#[test]
+fn origins_come_from_the_environment_too_and_a_wrong_one_is_a_wrong_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daybook(folder.path());
+    command.env("DAYBOOK_CORS_ORIGINS", "https://a.example,https://b.example");
+    let (_server, url) = served(command);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for origin in ["https://a.example", "https://b.example"] {
+        let request = reqwest::Client::new().get(format!("{url}/graphql?query=%7Bme%7Brole%7D%7D")).header("origin", origin);
+        let response = runtime.block_on(request.send()).unwrap();
+        assert_eq!(response.headers()["access-control-allow-origin"], origin);
+    }
+    let wrong = daybook(folder.path()).args(["serve", "--cors-origin", "*"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(errors(&wrong).contains("is not an origin"), "{}", errors(&wrong));
 }

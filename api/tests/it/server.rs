@@ -19,7 +19,8 @@ pub struct Server {
 }
 
 pub fn config(folder: &Path) -> ServeConfig {
-    ServeConfig { data: folder.to_owned(), events: None, views: None, listen: "127.0.0.1:0".parse().unwrap(), demo: false }
+    let listen = "127.0.0.1:0".parse().unwrap();
+    ServeConfig { data: folder.to_owned(), events: None, views: None, listen, demo: false, cors_origins: Vec::new() }
 }
 
 impl Server {
@@ -29,7 +30,20 @@ impl Server {
 
     /// A server over the folder that another one has left.
     pub async fn reopen(folder: TempDir) -> Self {
-        let running = api::start(config(folder.path())).await.unwrap();
+        let config = config(folder.path());
+        Self::configured(folder, config).await
+    }
+
+    /// A server that pages of these origins may use.
+    pub async fn for_origins(origins: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cors_origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+        let config = ServeConfig { cors_origins, ..config(folder.path()) };
+        Self::configured(folder, config).await
+    }
+
+    async fn configured(folder: TempDir, config: ServeConfig) -> Self {
+        let running = api::start(config).await.unwrap();
         Self { running, client: reqwest::Client::new(), folder }
     }
 
