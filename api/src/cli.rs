@@ -93,7 +93,7 @@ pub struct ServeArgs {
     /// Fill an empty shop with a past to look at: products, stock and sixty days of orders
     #[arg(long, env = "DAYBOOK_DEMO")]
     pub demo: bool,
-    /// An origin whose pages may use the shop from a browser, such as https://shop.example; may be given again
+    /// An origin (scheme, host, and the port if it is no usual one) whose pages may use the shop from a browser; may be given again
     #[arg(long = "cors-origin", env = "DAYBOOK_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
     pub cors_origins: Vec<Origin>,
 }
