@@ -213,21 +213,26 @@ impl Driver {
     /// Works, and holds on to the turn meanwhile: a gateway that does not answer makes a pass longer than a turn. When the turn
     /// was lost all the same, what is left is the other node's.
     async fn pass_in_turn(&self, turn: &mut Turn) -> Result<Option<Duration>, Halt> {
-        let pass = self.pass();
-        tokio::pin!(pass);
+        tokio::select! {
+            biased;
+            more = self.pass() => Ok(if more? { None } else { Some(self.until_due().await) }),
+            () = self.hold(turn) => Ok(None),
+        }
+    }
+
+    /// Asks for the turn again and again, until it is lost. A look at the log that fails does not lose it before it has run out.
+    async fn hold(&self, turn: &mut Turn) {
+        let mut runs_out = turn.ask_at + (TURN - TURN / 3);
         loop {
-            tokio::select! {
-                biased;
-                more = &mut pass => return Ok(if more? { None } else { Some(self.until_due().await) }),
-                () = tokio::time::sleep_until(turn.ask_at) => {
-                    turn.mine = self.log.take_turn(self.process.name(), self.holder, TURN).await?;
-                    turn.ask_at = Instant::now() + TURN / 3;
-                    if !turn.mine {
-                        return Ok(None);
-                    }
-                }
+            tokio::time::sleep_until(turn.ask_at).await;
+            let asked = Instant::now();
+            match self.log.take_turn(self.process.name(), self.holder, TURN).await {
+                Ok(true) => (turn.ask_at, runs_out) = (asked + TURN / 3, asked + TURN),
+                Err(_) if Instant::now() < runs_out => turn.ask_at = Instant::now() + TURN / 10,
+                Ok(false) | Err(_) => break,
             }
         }
+        turn.mine = false;
     }
 
     fn stall(&self, reason: Option<String>) {

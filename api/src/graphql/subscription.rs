@@ -46,14 +46,13 @@ pub(crate) struct StockChange {
 }
 
 /// Where a subscriber goes on: after the position it names, or after what it can see now.
-fn start(shop: &Shop, from: Option<Long>, now: Position) -> Result<Position, Error> {
-    match from {
-        None => Ok(now),
-        Some(from) => match from.position() {
-            Some(position) if position <= shop.head() => Ok(position),
-            _ => Err(problem::bad_input("`fromPosition` is not a position of the log")),
-        },
-    }
+async fn start(shop: &Shop, from: Option<Long>, now: Position) -> Result<Position, Error> {
+    let Some(from) = from else { return Ok(now) };
+    let refused = || problem::bad_input("`fromPosition` is not a position of the log");
+    let position = from.position().ok_or_else(refused)?;
+    // Another node may have written it, and this one not have heard of it yet.
+    let is_there = position <= shop.head() || position <= shop.log.head().await.map_err(|error| problem::fault(&error))?.position;
+    if is_there { Ok(position) } else { Err(refused()) }
 }
 
 /// Events of some streams as they become visible, one by one.
@@ -86,7 +85,7 @@ impl Root {
     ) -> Result<impl Stream<Item = Result<OrderUpdate, Error>> + 'c, Error> {
         let id: OrderId = global_id::decode(Kind::Order, &id).ok_or_else(|| problem::bad_id("id"))?;
         let shop = ctx.data::<Arc<Shop>>()?.clone();
-        let from = start(&shop, from_position, shop.freshness().0)?;
+        let from = start(&shop, from_position, shop.freshness().0).await?;
         let events = one_by_one(Streams::after(shop, from, Subject::Order(id)));
         Ok(events.then(move |event| async move {
             let event = event?;
@@ -109,7 +108,7 @@ impl Root {
     ) -> Result<impl Stream<Item = Result<StockChange, Error>> + 'c, Error> {
         let sku: Sku = sku.parse().map_err(|error: InvalidId| problem::bad_input(error.to_string()))?;
         let shop = ctx.data::<Arc<Shop>>()?.clone();
-        let from = start(&shop, from_position, shop.freshness().0)?;
+        let from = start(&shop, from_position, shop.freshness().0).await?;
         let events = one_by_one(Streams::after(shop, from, Subject::Stock(sku)));
         Ok(events.then(move |event| async move {
             let event = event?;
@@ -132,7 +131,7 @@ impl Root {
         #[graphql(desc = "Only events of these types, such as `OrderPlaced`.")] types: Option<Vec<String>>,
     ) -> Result<impl Stream<Item = Result<HistoryEntry, Error>>, Error> {
         let shop = ctx.data::<Arc<Shop>>()?.clone();
-        let from = start(&shop, from_position, shop.head())?;
+        let from = start(&shop, from_position, shop.head()).await?;
         let wanted =
             move |event: &Recorded| types.as_ref().is_none_or(|types| types.iter().any(|t| *t == event.event.event_type));
         Ok(follow::log(shop, from).filter_map(move |event| {

@@ -62,6 +62,8 @@ pub(crate) fn open(shop: Arc<Shop>, upgrade: WebSocketUpgrade, headers: HeaderMa
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_LIMIT)
+        // A frame's length is believed, and room for it made, before any of it is there.
+        .max_frame_size(MESSAGE_LIMIT)
         .on_upgrade(async move |mut socket| {
             shop.metrics.sockets.fetch_add(1, Relaxed);
             let known = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);

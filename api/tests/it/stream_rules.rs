@@ -170,8 +170,8 @@ async fn a_stream_that_is_silent_shows_that_it_is_alive() {
 #[tokio::test]
 async fn a_stream_ends_with_the_token() {
     let server = Server::start().await;
-    // Tokens end on whole seconds, so this one lives for one second at least.
-    let mut events = Events::followed(&server, Duration::from_secs(2)).await;
+    // Tokens end on whole seconds, so this one lives for four seconds at least: enough to subscribe on a busy machine.
+    let mut events = Events::followed(&server, Duration::from_secs(5)).await;
     assert_eq!(code(&events.answer().await), "UNAUTHENTICATED");
     events.ends().await;
 }
