@@ -1,41 +1,19 @@
 // The client of graphql-sse in its distinct connections mode: one request per operation.
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { createClient } from "graphql-sse";
-import { all, auditor, eventsAfter, makeCart, positions, take, url } from "./shop.mjs";
+import { all, answersOnce, auditor, eventsAfter, makeCart, positions, take, tellsWhatWasMissed, tester, url } from "./shop.mjs";
 
 const me = { query: "{ me { role } }" };
 
-/** Runs a test with a client of its own, which is closed whatever becomes of the test. */
-function withClient(name, options, body) {
-  test(name, { timeout: 60_000 }, async () => {
-    const client = createClient({ url: `${url}/graphql`, retryAttempts: 0, ...options });
-    try {
-      await body(client);
-    } finally {
-      client.dispose();
-    }
-  });
-}
+const withClient = tester((options) => createClient({ url: `${url}/graphql`, retryAttempts: 0, ...options }));
 
 const asAuditor = { headers: { Authorization: auditor } };
 
 for (const path of ["/graphql", "/graphql/stream"]) {
-  withClient(`a query and a mutation over ${path} give one answer and end`, { url: url + path }, async (client) => {
-    const [answer, ...more] = await all(client.iterate(me));
-    assert.deepEqual([answer.data, more], [{ me: { role: "SHOPPER" } }, []]);
-    const made = await all(client.iterate({ query: 'mutation { cartCreate(input: { currency: "EUR" }) { position } }' }));
-    assert.ok(made.length === 1 && made[0].data.cartCreate.position > 0);
-  });
+  withClient(`a query and a mutation over ${path} give one answer and end`, { url: url + path }, answersOnce);
 }
 
-withClient("a subscriber is told what it missed and then what happens", asAuditor, async (client) => {
-  const made = [await makeCart(), await makeCart()];
-  const answers = client.iterate(eventsAfter(made[0] - 1));
-  assert.deepEqual(positions(await take(2, answers)), made);
-  const later = await makeCart();
-  assert.deepEqual(positions(await take(1, answers)), [later]);
-});
+withClient("a subscriber is told what it missed and then what happens", asAuditor, tellsWhatWasMissed);
 
 withClient("a subscriber goes on where it was after a break", asAuditor, async (client) => {
   const made = [await makeCart(), await makeCart(), await makeCart()];

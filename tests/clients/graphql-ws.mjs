@@ -3,42 +3,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, createClient } from "graphql-ws";
 import WebSocket from "ws";
-import { all, auditor, eventsAfter, makeCart, positions, take, url } from "./shop.mjs";
+import { all, answersOnce, auditor, eventsAfter, makeCart, positions, take, tellsWhatWasMissed, tester, url } from "./shop.mjs";
 
 const address = `${url.replace("http", "ws")}/graphql`;
 const me = { query: "{ me { role } }" };
 
-/** Runs a test with a client of its own, which is closed whatever becomes of the test. */
-function withClient(name, options, body) {
-  test(name, { timeout: 60_000 }, async () => {
-    const client = createClient({ url: address, webSocketImpl: WebSocket, retryAttempts: 0, ...options });
-    try {
-      await body(client);
-    } finally {
-      await client.dispose();
-    }
-  });
-}
+const withClient = tester((options) => createClient({ url: address, webSocketImpl: WebSocket, retryAttempts: 0, ...options }));
 
 /** The next time that something happens to a client. */
 const happens = (client, event) => new Promise((resolve) => client.on(event, resolve));
 
 const asAuditor = { connectionParams: { Authorization: auditor } };
 
-withClient("a query and a mutation give one answer and end", {}, async (client) => {
-  const [answer, ...more] = await all(client.iterate(me));
-  assert.deepEqual([answer.data, more], [{ me: { role: "SHOPPER" } }, []]);
-  const made = await all(client.iterate({ query: 'mutation { cartCreate(input: { currency: "EUR" }) { position } }' }));
-  assert.ok(made.length === 1 && made[0].data.cartCreate.position > 0);
-});
+withClient("a query and a mutation give one answer and end", {}, answersOnce);
 
-withClient("a subscriber is told what it missed and then what happens", asAuditor, async (client) => {
-  const made = [await makeCart(), await makeCart()];
-  const answers = client.iterate(eventsAfter(made[0] - 1));
-  assert.deepEqual(positions(await take(2, answers)), made);
-  const later = await makeCart();
-  assert.deepEqual(positions(await take(1, answers)), [later]);
-});
+withClient("a subscriber is told what it missed and then what happens", asAuditor, tellsWhatWasMissed);
 
 withClient("a subscriber goes on where it was over another connection", asAuditor, async (client) => {
   const made = [await makeCart(), await makeCart(), await makeCart()];

@@ -1,4 +1,7 @@
 // The shop that the tests are given, and what they all ask of it.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
 export const url = process.env.SHOP_URL;
 
 /** What an auditor's Authorization header says. */
@@ -37,3 +40,31 @@ export const all = (answers) => take(Infinity, answers);
 
 /** The positions of events that a subscription answered with. */
 export const positions = (answers) => answers.map((answer) => answer.data.events.position);
+
+/** Runs tests, each with a client of its own, which is closed whatever becomes of the test. */
+export const tester = (createClient) => (name, options, body) =>
+  test(name, { timeout: 60_000 }, async () => {
+    const client = createClient(options);
+    try {
+      await body(client);
+    } finally {
+      await client.dispose();
+    }
+  });
+
+/** A query and a mutation give a client one answer each, and end. */
+export async function answersOnce(client) {
+  const [answer, ...more] = await all(client.iterate({ query: "{ me { role } }" }));
+  assert.deepEqual([answer.data, more], [{ me: { role: "SHOPPER" } }, []]);
+  const made = await all(client.iterate({ query: 'mutation { cartCreate(input: { currency: "EUR" }) { position } }' }));
+  assert.ok(made.length === 1 && made[0].data.cartCreate.position > 0);
+}
+
+/** A subscription tells a client what it missed, and then what happens. */
+export async function tellsWhatWasMissed(client) {
+  const made = [await makeCart(), await makeCart()];
+  const answers = client.iterate(eventsAfter(made[0] - 1));
+  assert.deepEqual(positions(await take(2, answers)), made);
+  const later = await makeCart();
+  assert.deepEqual(positions(await take(1, answers)), [later]);
+}
