@@ -222,9 +222,8 @@ impl File {
             return Err(rusqlite::Error::SqliteFailure(code, Some("there is no write-ahead log on this file system".to_owned())));
         }
         connection.pragma_update(None, "synchronous", sync.level())?;
-        // A checkpoint copies a page that was written many times into the file once, and holds up an append while it does:
-        // every 32 MB keeps that to less than one append of a hundred, and spares the random pages of the stream index a third.
-        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        // The writer folds the write-ahead log in by itself, because SQLite would not tell it when that fails.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         // A slow reader can hold checkpoints up; the space that this takes is given back afterwards.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         connection.pragma_update(None, "cache_size", -32_768)?;

@@ -166,6 +166,69 @@ async fn child_goes_on_after_a_refused_sync() {
     std::future::pending().await
 }
 
+#[tokio::test]
+async fn what_is_acknowledged_after_a_failed_sync_of_a_checkpoint_survives_a_power_cut() {
+    let Some(mut disk) = Disk::new() else { return };
+    let mut writer = Told::start(disk.child("power::child_goes_on_after_a_refused_checkpoint"));
+    let acknowledged = writer.next().expect("the child was acknowledged something");
+    writer.kill();
+    disk.cut_power();
+    assert_eq!(lost(&disk.log(), acknowledged).await, Ok(()), "seed {}", disk.chance.seed);
+}
+
+#[tokio::test]
+#[ignore = "the child of what_is_acknowledged_after_a_failed_sync_of_a_checkpoint_survives_a_power_cut"]
+async fn child_goes_on_after_a_refused_checkpoint() {
+    let Some(path) = child::path() else { return };
+    let log = SqliteLog::open(&path, OpenOptions::default()).unwrap();
+    log.append(0, orders("o", 2)).await.unwrap();
+    disk::refuse_my_syncs(1);
+    // Notes are not synced, so the first sync is that of the write-ahead log when it has grown enough to be folded in.
+    for _ in 0..100_000 {
+        log.save_progress(Progress { process: "child".to_owned(), checkpoint: Some(2), ..Progress::default() }).await.unwrap();
+        if disk::my_refusals_left() == 0 {
+            break;
+        }
+    }
+    assert_eq!(disk::my_refusals_left(), 0, "the write-ahead log was never folded in");
+    child::tell(log.append(2, orders("q", 3)).await.unwrap());
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_after_a_death_behind_a_failed_sync_survives_a_power_cut() {
+    let Some(mut disk) = Disk::new() else { return };
+    Told::start(disk.child("power::child_dies_behind_a_refused_sync")).finish();
+    let mut writer = Told::start(disk.child("power::child_goes_on_for_one_that_died"));
+    let acknowledged = writer.next().expect("the child was acknowledged something");
+    writer.kill();
+    disk.cut_power();
+    assert_eq!(lost(&disk.log(), acknowledged).await, Ok(()), "seed {}", disk.chance.seed);
+}
+
+#[tokio::test]
+#[ignore = "a child of what_is_acknowledged_after_a_death_behind_a_failed_sync_survives_a_power_cut"]
+async fn child_dies_behind_a_refused_sync() {
+    let Some(path) = child::path() else { return };
+    let log = SqliteLog::open(&path, OpenOptions::default()).unwrap();
+    log.append(0, orders("o", 2)).await.unwrap();
+    log.save_progress(Progress { process: "child".to_owned(), checkpoint: Some(2), ..Progress::default() }).await.unwrap();
+    disk::refuse_my_syncs(1000);
+    assert!(matches!(log.append(2, orders("p", 50)).await, Err(AppendError::OutcomeUnknown(_))));
+    std::process::exit(0);
+}
+
+#[tokio::test]
+#[ignore = "a child of what_is_acknowledged_after_a_death_behind_a_failed_sync_survives_a_power_cut"]
+async fn child_goes_on_for_one_that_died() {
+    let Some(path) = child::path() else { return };
+    disk::refuse_my_syncs(0);
+    let log = SqliteLog::open(&path, OpenOptions::default()).unwrap();
+    let head = log.head().await.unwrap().position;
+    child::tell(log.append(head, orders("q", 3)).await.unwrap());
+    std::future::pending().await
+}
+
 #[test]
 fn an_append_that_can_neither_be_kept_nor_undone_is_unknown_until_the_disk_works_again() {
     let Some(disk) = Disk::new() else { return };

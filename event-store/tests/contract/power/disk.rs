@@ -186,3 +186,10 @@ fn refuse_syncs(kept: &Path, count: u32) {
 pub fn refuse_my_syncs(count: u32) {
     refuse_syncs(&PathBuf::from(std::env::var_os(KEPT).unwrap()), count);
 }
+
+/// In a child: how many more syncs will fail.
+pub fn my_refusals_left() -> u32 {
+    let refuse = PathBuf::from(std::env::var_os(KEPT).unwrap()).join("REFUSE");
+    // The disk is just writing the number when it is not there.
+    std::fs::read_to_string(refuse).ok().and_then(|count| count.trim().parse().ok()).unwrap_or(u32::MAX)
+}
