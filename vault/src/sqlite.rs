@@ -1,0 +1,200 @@
+//! The vault in an SQLite file: one writer at a time, readers beside it, and nothing answered before it is synced.
+
+mod file;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params};
+use tokio::{sync::Semaphore, time::timeout};
+
+use self::file::{File, Open};
+use crate::{
+    VaultError,
+    key::Keyring,
+    store::{Change, Moment, Range, Row, Store},
+};
+
+/// How many calls read at once; the others wait.
+const READERS: usize = 4;
+/// How long a call waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+/// How long a call waits for the disk when it has its turn: longer than for another process that writes.
+const ANSWER: Duration = Duration::from_secs(15);
+
+const GET: &str = "SELECT name, version, expires_at, sealed FROM entries
+    WHERE name = :name AND (expires_at IS NULL OR expires_at > :now)";
+const TAKE: &str = "DELETE FROM entries WHERE name = :name RETURNING name, version, expires_at, sealed";
+const LIST: &str = "SELECT name, version, expires_at, sealed FROM entries
+    WHERE name >= :from AND name < :to AND name > :after AND (expires_at IS NULL OR expires_at > :now)
+    ORDER BY name LIMIT :limit";
+const NEXT_VERSION: &str = "UPDATE vault SET last_version = last_version + 1 RETURNING last_version";
+const INSERT: &str = "INSERT INTO entries (name, version, expires_at, sealed) VALUES (:name, :version, :expires_at, :sealed)
+    ON CONFLICT (name) DO UPDATE SET version = :version, expires_at = :expires_at, sealed = :sealed
+    WHERE entries.expires_at <= :now";
+const UPDATE: &str = "UPDATE entries SET version = :version, expires_at = :expires_at, sealed = :sealed
+    WHERE name = :name AND version = :expected AND (expires_at IS NULL OR expires_at > :now)";
+const SWEEP: &str = "DELETE FROM entries WHERE expires_at <= :now";
+
+/// A vault in a file.
+pub(crate) struct SqliteStore {
+    pool: Arc<Pool>,
+    reading: Arc<Semaphore>,
+    writing: Arc<Semaphore>,
+}
+
+/// Connections to the file, opened when they are needed and kept.
+struct Pool {
+    file: File,
+    idle: Mutex<Vec<Open>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, and makes it when there is none.
+    pub async fn open(path: &Path, keyring: Arc<Keyring>) -> Result<Self, VaultError> {
+        let file = File::new(path, keyring);
+        let name = file.name().to_owned();
+        let opening = tokio::task::spawn_blocking(move || {
+            let first = file.make()?;
+            Ok(Pool { file, idle: Mutex::new(vec![first]) })
+        });
+        let pool = Arc::new(opening.await.map_err(|_| broken_off(&name))??);
+        Ok(Self { pool, reading: Arc::new(Semaphore::new(READERS)), writing: Arc::new(Semaphore::new(1)) })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        self.run(&self.reading, move |connection| read(connection)).await
+    }
+
+    /// Runs a change in a transaction, which is rolled back when it fails or changed nothing. One at a time: SQLite lets several
+    /// writers wait in no order, so that one may wait in vain.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>> + Send + 'static,
+    ) -> Result<Option<T>, VaultError> {
+        let change = move |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let answer = write(&transaction)?;
+            if answer.is_some() {
+                transaction.commit()?
+            } else {
+                transaction.rollback()?
+            }
+            Ok(answer)
+        };
+        self.run(&self.writing, change).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let name = self.name();
+        let late = |what: &str| VaultError::Unavailable(name.to_owned(), what.to_owned());
+        let turn = match timeout(TURN, Arc::clone(turns).acquire_owned()).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(_)) | Err(_) => return Err(late("too many are waiting for it")),
+        };
+        let pool = Arc::clone(&self.pool);
+        let task = tokio::task::spawn_blocking(move || {
+            // Kept to the end of the work, also when whoever waits for it goes away.
+            let _turn = turn;
+            pool.run(work)
+        });
+        match timeout(ANSWER, task).await {
+            Ok(done) => done.map_err(|_| broken_off(name))?,
+            Err(_) => Err(late("the disk does not answer in time")),
+        }
+    }
+}
+
+impl Pool {
+    fn run<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, VaultError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop().filter(|open| self.file.is_of(open));
+        let mut open = match kept {
+            Some(open) => open,
+            None => self.file.connect()?,
+        };
+        // A connection that failed is closed instead of kept, and the next call opens another.
+        let answer = work(&mut open.connection).map_err(|error| self.file.refused(&error))?;
+        idle().push(open);
+        Ok(answer)
+    }
+}
+
+fn broken_off(name: &str) -> VaultError {
+    VaultError::Unavailable(name.to_owned(), "the call was broken off".to_owned())
+}
+
+fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row { name: row.get(0)?, version: row.get(1)?, expires_at: row.get(2)?, sealed: row.get(3)? })
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn name(&self) -> &str {
+        self.pool.file.name()
+    }
+
+    async fn get(&self, name: &str, now: Moment) -> Result<Option<Row>, VaultError> {
+        let name = name.to_owned();
+        self.read(move |connection| {
+            connection.prepare_cached(GET)?.query_row(named_params! { ":name": name, ":now": now }, row).optional()
+        })
+        .await
+    }
+
+    async fn put(&self, change: Change, now: Moment) -> Result<i64, VaultError> {
+        let written = self.write(move |transaction| {
+            let Change { name, expected, expires_at, sealed } = change;
+            let version: i64 = transaction.prepare_cached(NEXT_VERSION)?.query_row((), |row| row.get(0))?;
+            let rows = match expected {
+                None => transaction.prepare_cached(INSERT)?.execute(named_params! {
+                    ":name": name, ":version": version, ":expires_at": expires_at, ":sealed": sealed, ":now": now,
+                })?,
+                Some(expected) => transaction.prepare_cached(UPDATE)?.execute(named_params! {
+                    ":name": name, ":version": version, ":expires_at": expires_at, ":sealed": sealed, ":now": now,
+                    ":expected": expected,
+                })?,
+            };
+            Ok((rows == 1).then_some(version))
+        });
+        written.await?.ok_or(VaultError::Conflict)
+    }
+
+    async fn take(&self, name: &str, now: Moment) -> Result<Option<Row>, VaultError> {
+        let name = name.to_owned();
+        let taken = self.write(move |transaction| {
+            transaction.prepare_cached(TAKE)?.query_row(named_params! { ":name": name }, row).optional()
+        });
+        Ok(taken.await?.filter(|row| row.expires_at.is_none_or(|end| end > now)))
+    }
+
+    async fn list(&self, range: Range, now: Moment) -> Result<Vec<Row>, VaultError> {
+        self.read(move |connection| {
+            let Range { from, to, after, limit } = range;
+            let mut statement = connection.prepare_cached(LIST)?;
+            let after = after.unwrap_or_default();
+            let asked = named_params! { ":from": from, ":to": to, ":after": after, ":limit": limit, ":now": now };
+            statement.query_map(asked, row)?.collect()
+        })
+        .await
+    }
+
+    async fn sweep(&self, now: Moment) -> Result<u64, VaultError> {
+        let swept = self.write(move |transaction| {
+            let rows = transaction.prepare_cached(SWEEP)?.execute(named_params! { ":now": now })?;
+            Ok((rows > 0).then_some(rows))
+        });
+        Ok(swept.await?.unwrap_or(0) as u64)
+    }
+}
