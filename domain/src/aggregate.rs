@@ -2,16 +2,18 @@
 
 use cqrs_es::event_sink::EventSink;
 use event_schemas::{
-    AdjustmentEvent, CartEvent, CategoryEvent, ClaimEvent, CommerceEvent, OrderEvent, PaymentEvent, ProductEvent, PromotionEvent,
-    ReviewEvent, StockEvent, StreamId,
+    AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, CartEvent, CategoryEvent, ClaimEvent, CommerceEvent, OrderEvent,
+    PaymentEvent, ProductEvent, PromotionEvent, ReviewEvent, RoleEvent, RosterEvent, StockEvent, StreamId, WebhookEvent,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Adjustment, AdjustmentCommand, AdjustmentRefusal, Cart, CartCommand, CartRefusal, Category, CategoryCommand, CategoryRefusal,
-    Claim, ClaimCommand, ClaimRefusal, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand, PaymentRefusal, Product,
-    ProductCommand, ProductRefusal, Promotion, PromotionCommand, PromotionRefusal, Review, ReviewCommand, ReviewRefusal, Stock,
-    StockCommand, StockRefusal,
+    Access, AccessCommand, AccessRefusal, Account, AccountCommand, AccountRefusal, Adjustment, AdjustmentCommand,
+    AdjustmentRefusal, ApiKey, ApiKeyCommand, ApiKeyRefusal, Cart, CartCommand, CartRefusal, Category, CategoryCommand,
+    CategoryRefusal, Claim, ClaimCommand, ClaimRefusal, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand,
+    PaymentRefusal, Product, ProductCommand, ProductRefusal, Promotion, PromotionCommand, PromotionRefusal, Review,
+    ReviewCommand, ReviewRefusal, Role, RoleCommand, RoleRefusal, Roster, RosterCommand, RosterRefusal, Stock, StockCommand,
+    StockRefusal, Webhook, WebhookCommand, WebhookRefusal,
 };
 
 /// An aggregate: a default state that means "does not exist yet", and a fold that is never refused.
@@ -114,13 +116,19 @@ aggregates! {
     Product(ProductEvent, ProductCommand, ProductRefusal) = 1,
     Category(CategoryEvent, CategoryCommand, CategoryRefusal) = 1,
     Stock(StockEvent, StockCommand, StockRefusal) = 1,
-    Cart(CartEvent, CartCommand, CartRefusal) = 1,
+    Cart(CartEvent, CartCommand, CartRefusal) = 2,
     Order(OrderEvent, OrderCommand, OrderRefusal) = 1,
     Payment(PaymentEvent, PaymentCommand, PaymentRefusal) = 1,
     Promotion(PromotionEvent, PromotionCommand, PromotionRefusal) = 1,
     Claim(ClaimEvent, ClaimCommand, ClaimRefusal) = 1,
     Review(ReviewEvent, ReviewCommand, ReviewRefusal) = 1,
     Adjustment(AdjustmentEvent, AdjustmentCommand, AdjustmentRefusal) = 1,
+    Account(AccountEvent, AccountCommand, AccountRefusal) = 1,
+    Role(RoleEvent, RoleCommand, RoleRefusal) = 1,
+    Roster(RosterEvent, RosterCommand, RosterRefusal) = 1,
+    ApiKey(ApiKeyEvent, ApiKeyCommand, ApiKeyRefusal) = 1,
+    Access(AccessEvent, AccessCommand, AccessRefusal) = 1,
+    Webhook(WebhookEvent, WebhookCommand, WebhookRefusal) = 1,
 }
 
 /// The stream of an aggregate.

@@ -216,12 +216,26 @@ pub enum Cart {
     CheckedOut {
         /// The order.
         order_id: OrderId,
+        /// The customer, if known.
+        customer_id: Option<CustomerId>,
     },
     /// Ran out.
-    Expired,
+    Expired {
+        /// The customer, if known.
+        customer_id: Option<CustomerId>,
+    },
 }
 
 impl Cart {
+    /// The customer that it belongs to, whatever became of it; none if it is a guest's or does not exist.
+    pub fn customer_id(&self) -> Option<&CustomerId> {
+        match self {
+            Self::Absent => None,
+            Self::Open(cart) => cart.customer_id.as_ref(),
+            Self::CheckedOut { customer_id, .. } | Self::Expired { customer_id } => customer_id.as_ref(),
+        }
+    }
+
     /// The cart as it can be changed at `now`.
     ///
     /// # Errors
@@ -229,8 +243,8 @@ impl Cart {
     pub fn open_at(&self, now: Timestamp) -> Result<&OpenCart, CartRefusal> {
         match self {
             Self::Absent => Err(CartRefusal::NotFound),
-            Self::Expired => Err(CartRefusal::Expired),
-            Self::CheckedOut { order_id } => Err(CartRefusal::CheckedOut { order_id: *order_id }),
+            Self::Expired { .. } => Err(CartRefusal::Expired),
+            Self::CheckedOut { order_id, .. } => Err(CartRefusal::CheckedOut { order_id: *order_id }),
             Self::Open(cart) if cart.expires_at <= now => Err(CartRefusal::Expired),
             Self::Open(cart) => Ok(cart),
         }
@@ -270,7 +284,7 @@ impl Cart {
             }
             Expire { now } => match self {
                 Self::Absent => Err(CartRefusal::NotFound),
-                Self::Expired | Self::CheckedOut { .. } => Ok(vec![]),
+                Self::Expired { .. } | Self::CheckedOut { .. } => Ok(vec![]),
                 Self::Open(cart) if now < cart.expires_at => Err(CartRefusal::NotDue { until: cart.expires_at }),
                 Self::Open(_) => Ok(vec![CartExpired {}.into()]),
             },
@@ -303,10 +317,12 @@ impl Cart {
                 cart.expires_at = e.expires_at;
             }
             (Self::Open(cart), CartEvent::CartDetailsSet(details)) => cart.set_details(details),
-            (_, CartEvent::CartCheckedOut(e)) => *self = Self::CheckedOut { order_id: e.order_id },
-            (_, CartEvent::CartExpired(_)) => *self = Self::Expired,
+            (_, CartEvent::CartCheckedOut(e)) => {
+                *self = Self::CheckedOut { order_id: e.order_id, customer_id: self.customer_id().cloned() };
+            }
+            (_, CartEvent::CartExpired(_)) => *self = Self::Expired { customer_id: self.customer_id().cloned() },
             (
-                Self::Absent | Self::CheckedOut { .. } | Self::Expired,
+                Self::Absent | Self::CheckedOut { .. } | Self::Expired { .. },
                 CartEvent::CartLineSet(_) | CartEvent::CartLineRemoved(_) | CartEvent::CartDetailsSet(_),
             ) => {}
         }

@@ -1,7 +1,11 @@
 //! The rules: one pure aggregate per file, and the decisions that span several of them.
 
+mod access;
+mod account;
+mod account_decisions;
 mod adjustment;
 mod aggregate;
+mod api_key;
 mod cart;
 mod cart_decisions;
 mod category;
@@ -29,13 +33,20 @@ mod promotion;
 mod quote;
 mod refusal;
 mod review;
+mod role;
+mod roster;
 mod settlement;
 mod stock;
 mod stock_decisions;
 mod store_config;
+mod webhook;
 
+pub use access::*;
+pub use account::*;
+pub use account_decisions::*;
 pub use adjustment::*;
 pub use aggregate::*;
+pub use api_key::*;
 pub use cart::*;
 pub use cart_decisions::*;
 pub use category::*;
@@ -62,7 +73,10 @@ pub use promotion::*;
 pub use quote::*;
 pub use refusal::*;
 pub use review::*;
+pub use role::*;
+pub use roster::*;
 pub use settlement::*;
 pub use stock::*;
 pub use stock_decisions::*;
 pub use store_config::*;
+pub use webhook::*;

@@ -3,8 +3,9 @@
 use event_schemas::Timestamp;
 
 use crate::{
-    AdjustmentRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal, ClaimName, ClaimRefusal, HistoryRefusal, OrderRefusal,
-    PaymentRefusal, PriceChange, ProductRefusal, PromotionRefusal, ReviewRefusal, Shortage, StockRefusal, pricing::TotalTooLarge,
+    AccessRefusal, AccountRefusal, AdjustmentRefusal, ApiKeyRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal, ClaimName,
+    ClaimRefusal, HistoryRefusal, OrderRefusal, PaymentRefusal, PriceChange, ProductRefusal, PromotionRefusal, ReviewRefusal,
+    RoleRefusal, RosterRefusal, Shortage, StockRefusal, WebhookRefusal, pricing::TotalTooLarge,
 };
 
 macro_rules! refusals {
@@ -49,6 +50,18 @@ refusals! {
     Adjustment(AdjustmentRefusal),
     /// A rule of bringing in history.
     History(HistoryRefusal),
+    /// A rule of accounts.
+    Account(AccountRefusal),
+    /// A rule of roles.
+    Role(RoleRefusal),
+    /// A rule of administrators.
+    Roster(RosterRefusal),
+    /// A rule of API keys.
+    ApiKey(ApiKeyRefusal),
+    /// A rule of what is refused at the door.
+    Access(AccessRefusal),
+    /// A rule of webhooks.
+    Webhook(WebhookRefusal),
 }
 
 impl From<TotalTooLarge> for Refusal {
@@ -60,11 +73,17 @@ impl From<TotalTooLarge> for Refusal {
 impl Refusal {
     /// Every code there is, in alphabetical order.
     pub const CODES: &[&str] = &[
+        "ACCOUNT_EXISTS",
+        "ACCOUNT_NOT_FOUND",
+        "ACCOUNT_NOT_VERIFIED",
         "ADJUSTMENT_EXISTS",
+        "ADMIN_EXISTS",
         "ALREADY_PAID",
         "ALREADY_RECORDED",
         "ALREADY_REVIEWED",
         "ALREADY_SHIPPED",
+        "API_KEY_EXISTS",
+        "API_KEY_NOT_FOUND",
         "BACKORDERS_OUTSTANDING",
         "CAPTURE_EXCEEDS_AUTHORISED",
         "CART_CHECKED_OUT",
@@ -86,12 +105,17 @@ impl Refusal {
         "FULFILMENT_NOT_FOUND",
         "INSUFFICIENT_STOCK",
         "INVALID_AMOUNT",
+        "INVALID_CALLER",
         "INVALID_COUPONS",
+        "INVALID_EVENT_TYPES",
+        "INVALID_PERMISSIONS",
         "INVALID_PRICE",
         "INVALID_PROMOTION",
         "INVALID_QUANTITY",
         "INVALID_RATING",
         "INVALID_TEXT",
+        "INVALID_URL",
+        "LAST_ADMIN",
         "LAST_VARIANT",
         "MORE_THAN_ORDERED",
         "MORE_THAN_RESERVED",
@@ -129,6 +153,9 @@ impl Refusal {
         "REFUND_EXCEEDS_RECEIVED",
         "REFUND_EXISTS",
         "REVIEW_EXISTS",
+        "ROLE_BUILT_IN",
+        "ROLE_NOT_FOUND",
+        "ROLE_REMOVED",
         "SAME_LOCATION",
         "SHIPPING_ADDRESS_REQUIRED",
         "SHIPPING_METHOD_REQUIRED",
@@ -146,6 +173,8 @@ impl Refusal {
         "TOTAL_TOO_LARGE",
         "VARIANT_EXISTS",
         "VARIANT_NOT_FOUND",
+        "WEBHOOK_EXISTS",
+        "WEBHOOK_NOT_FOUND",
         "WRONG_STATE",
         "WRONG_TOTAL",
     ];
@@ -207,6 +236,14 @@ impl Refusal {
                 Some("items")
             }
             Self::Review(ReviewRefusal::InvalidRating { .. }) => Some("rating"),
+            Self::Account(AccountRefusal::InvalidText { field }) => Some(field),
+            Self::Role(RoleRefusal::InvalidPermissions) | Self::ApiKey(ApiKeyRefusal::InvalidPermissions) => Some("permissions"),
+            Self::Role(RoleRefusal::InvalidDescription) => Some("description"),
+            Self::Role(RoleRefusal::BuiltIn { .. } | RoleRefusal::Removed) => Some("name"),
+            Self::Role(RoleRefusal::NotFound) => Some("role"),
+            Self::ApiKey(ApiKeyRefusal::InvalidLabel) | Self::Webhook(WebhookRefusal::InvalidLabel) => Some("label"),
+            Self::Webhook(WebhookRefusal::InvalidUrl) => Some("url"),
+            Self::Webhook(WebhookRefusal::InvalidTypes) => Some("types"),
             _ => None,
         }
     }

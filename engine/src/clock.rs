@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use event_schemas::{Timestamp, to_micros};
 use event_store::{Log, ReadError};
 use tokio::time::Instant;
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
@@ -134,12 +134,15 @@ pub trait Ids: Send + Sync + 'static {
 }
 
 /// UUIDv7 from the machine's clock and random source: they sort by time, so new streams land together in an index.
+///
+/// The 74 bits behind the millisecond are random in each. A counter there, as is usual so that ids of one millisecond sort
+/// too, would let whoever has an id guess its neighbours, and the id of a guest's cart or order is the right to it.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemIds;
 
 impl Ids for SystemIds {
     fn next(&self) -> Uuid {
-        Uuid::now_v7()
+        Uuid::new_v7(uuid::Timestamp::now(NoContext))
     }
 }
 
@@ -177,6 +180,19 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(first, same.next());
         assert_ne!(first, other.next());
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_do_not_follow_from_each_other() {
+        let ids: Vec<Uuid> = (0..10_000).map(|_| SystemIds.next()).collect();
+        let millisecond = |id: &Uuid| id.as_u128() >> 80;
+        let neighbours = || ids.windows(2).filter(|pair| millisecond(&pair[0]) == millisecond(&pair[1]));
+        assert!(neighbours().count() > 100, "many are of one millisecond");
+        let distances: std::collections::BTreeSet<_> =
+            neighbours().map(|pair| pair[1].as_u128().wrapping_sub(pair[0].as_u128())).collect();
+        assert_eq!(distances.len(), neighbours().count(), "no step repeats");
+        assert!(neighbours().any(|pair| pair[1] < pair[0]), "they do not count up");
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
     }
 
     #[test]

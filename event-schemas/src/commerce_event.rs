@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdjustmentEvent, CartEvent, CategoryEvent, ClaimEvent, EventSchema, OrderEvent, PaymentEvent, ProductEvent, PromotionEvent,
-    Raw, ReviewEvent, StockEvent, UpcastError,
+    AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, CartEvent, CategoryEvent, ClaimEvent, EventSchema, OrderEvent,
+    PaymentEvent, ProductEvent, PromotionEvent, Raw, ReviewEvent, RoleEvent, RosterEvent, StockEvent, UpcastError, WebhookEvent,
 };
 
 /// Why a recorded event could not be read.
@@ -105,6 +105,7 @@ macro_rules! commerce_events {
 commerce_events! {
     Product(ProductEvent), Category(CategoryEvent), Stock(StockEvent), Cart(CartEvent), Order(OrderEvent),
     Payment(PaymentEvent), Promotion(PromotionEvent), Claim(ClaimEvent), Review(ReviewEvent), Adjustment(AdjustmentEvent),
+    Account(AccountEvent), Role(RoleEvent), Roster(RosterEvent), ApiKey(ApiKeyEvent), Access(AccessEvent), Webhook(WebhookEvent),
 }
 
 impl CommerceEvent {

@@ -69,6 +69,19 @@ uuid_id! {
     ReviewId: "review id";
     /// A correction of the books outside any order: a credit note or a bad debt.
     AdjustmentId: "adjustment id";
+    /// An account: a person who can sign in.
+    AccountId: "account id";
+    /// A key by which a service calls the API.
+    ApiKeyId: "API key id";
+    /// A webhook: a URL that is told of events.
+    WebhookId: "webhook id";
+}
+
+impl AccountId {
+    /// The customer that whoever has the account buys as.
+    pub fn customer_id(&self) -> CustomerId {
+        CustomerId(self.to_string())
+    }
 }
 
 impl OrderId {
@@ -150,9 +163,40 @@ text_id! {
         (3..=40).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
     };
+    /// The name of a role, such as `merchant`.
+    RoleName: "role", "1 to 32 of a-z, 0-9 and `-`, beginning with a letter", |text| {
+        (1..=32).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
     /// A country, ISO 3166-1 alpha-2, such as `GB`.
     CountryCode: "country code", "two letters A-Z (ISO 3166-1 alpha-2)",
         |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+}
+
+impl RoleName {
+    /// The roles that every store has. What they permit is part of Daybook.
+    pub const BUILT_IN: [&str; 8] = ["customer", "support", "merchant", "fulfilment", "finance", "analyst", "auditor", "admin"];
+
+    /// The role that every account has from the beginning.
+    pub fn customer() -> Self {
+        Self("customer".to_owned())
+    }
+
+    /// The role that may do everything.
+    pub fn admin() -> Self {
+        Self("admin".to_owned())
+    }
+
+    /// Whether every store has it.
+    pub fn is_built_in(&self) -> bool {
+        Self::BUILT_IN.contains(&self.as_str())
+    }
+
+    /// Whether a store cannot define it for itself: the built-in ones, and `shopper`, as `customer` was once called.
+    pub fn is_reserved(&self) -> bool {
+        self.is_built_in() || self.as_str() == "shopper"
+    }
 }
 
 /// One SKU at one location: the id of a stock stream, written `SKU@location`.
@@ -203,6 +247,16 @@ mod tests {
         let id = OrderId(Uuid::from_u128(7));
         assert_eq!((id.number().len(), id.number()), (14, OrderId(Uuid::from_u128(7)).number()));
         assert_ne!(id.number(), OrderId(Uuid::from_u128(8)).number());
+    }
+
+    #[test]
+    fn a_role_begins_with_a_letter_and_an_account_buys_as_itself() {
+        assert!(RoleName::new("night-shift2").is_ok() && RoleName::new("x".repeat(32)).is_ok());
+        for bad in ["", "2nd", "-a", "Admin", "a b", "ädmin", &"x".repeat(33)] {
+            assert!(RoleName::new(bad).is_err(), "{bad:?}");
+        }
+        let id = AccountId(Uuid::from_u128(7));
+        assert_eq!(CustomerId::new(id.to_string()), Ok(id.customer_id()));
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 #[macro_use]
 mod events;
+mod access;
+mod account;
 mod adjustment;
+mod api_key;
 mod cart;
 mod category;
 mod claim;
@@ -22,10 +25,16 @@ mod promotion;
 mod record;
 mod replaced;
 mod review;
+mod role;
+mod roster;
 mod stock;
 mod upcast;
+mod webhook;
 
+pub use access::*;
+pub use account::*;
 pub use adjustment::*;
+pub use api_key::*;
 pub use cart::*;
 pub use category::*;
 pub use claim::*;
@@ -43,8 +52,11 @@ pub use promotion::*;
 pub use record::*;
 pub use replaced::{ReplacedSchema, replaced_schemas};
 pub use review::*;
+pub use role::*;
+pub use roster::*;
 pub use stock::*;
 pub use upcast::{Raw, UpcastError, upcast};
+pub use webhook::*;
 
 /// A moment in UTC. Daybook keeps and prints microseconds.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -8,7 +8,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
-    /// Who asked: `shopper`, `merchant:ana`, `process:orders`, `import:online-retail`.
+    /// Who asked: `customer` (in older logs `shopper`), `support:0197…` (a role and an account), `merchant:ana` (a role and
+    /// the name in a token), `api-key:0197…`, `process:orders`, `import:online-retail`.
     pub actor: String,
     /// The command that produced the event; all events of one command share it and stand next to each other in the log.
     pub command_id: Uuid,

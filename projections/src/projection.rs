@@ -57,6 +57,8 @@ pub struct Projection {
     pub version: u32,
     /// The tables that it alone writes.
     pub tables: &'static [&'static Table],
+    /// Whether analysts may see its tables, without what is personal: not those that say who may do what.
+    pub for_analysts: bool,
     /// The fold: deterministic, no clock, no outside reads.
     pub fold: fn(&mut Rows<'_>, &Fact<'_>) -> Result<(), FoldError>,
 }

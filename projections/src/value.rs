@@ -4,8 +4,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, Utc};
 use event_schemas::{
-    Address, AdjustmentId, AttributeValue, CartId, CategoryId, CountryCode, CouponCode, Currency, CustomerId, FulfilmentId,
-    LocationId, OrderId, PaymentId, Personal, ProductId, RefundId, ReturnId, ReviewId, Sku, Slug, Timestamp, VariantId,
+    AccountId, Address, AdjustmentId, ApiKeyId, AttributeValue, CartId, CategoryId, CountryCode, CouponCode, Currency,
+    CustomerId, FulfilmentId, LocationId, OrderId, PaymentId, Personal, ProductId, RefundId, ReturnId, ReviewId, RoleName, Sku,
+    Slug, Timestamp, VariantId, WebhookId,
 };
 
 /// A value of a column.
@@ -186,6 +187,8 @@ id_columns!(
     CartId: |id| id.to_string().into(), OrderId: |id| id.to_string().into(), PaymentId: |id| id.to_string().into(),
     RefundId: |id| id.to_string().into(), FulfilmentId: |id| id.to_string().into(), ReturnId: |id| id.to_string().into(),
     ReviewId: |id| id.to_string().into(), AdjustmentId: |id| id.to_string().into(),
+    AccountId: |id| id.to_string().into(), ApiKeyId: |id| id.to_string().into(), WebhookId: |id| id.to_string().into(),
+    RoleName: |id| id.as_str().into(),
     Sku: |id| id.as_str().into(), LocationId: |id| id.as_str().into(), CustomerId: |id| id.as_str().into(),
     Slug: |id| id.as_str().into(), CouponCode: |id| id.as_str().into(), CountryCode: |id| id.as_str().into(),
     Currency: |currency| currency.code().into(),
@@ -247,6 +250,7 @@ json_columns!(
     Vec<CategoryId>,
     Vec<VariantId>,
     Vec<CouponCode>,
+    Vec<String>,
     Vec<u64>,
 );
 

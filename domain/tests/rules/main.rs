@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod accounts;
 mod carts;
 mod catalog;
 mod checkouts;
 mod conservation;
+mod door;
 mod invariants;
 mod money;
 mod orders;

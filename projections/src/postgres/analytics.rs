@@ -13,7 +13,7 @@ use super::{
     tables::relation,
     wire::{PATIENCE, is_in_the_way},
 };
-use crate::{ColumnInfo, Meaning, Projection, Table, ViewError, store::Connection as _};
+use crate::{ALL, ColumnInfo, Meaning, Projection, Table, ViewError, store::Connection as _};
 
 /// The role that analysts are members of.
 const ROLE: &str = "daybook_analyst";
@@ -77,19 +77,29 @@ fn definitions(serving: &[(&'static Projection, u32)], analysts: bool) -> Vec<De
     let usage = grant("USAGE ON SCHEMA analytics");
     let schema = format!("CREATE SCHEMA IF NOT EXISTS analytics; COMMENT ON SCHEMA analytics IS {}; {usage}", text(ABOUT));
     let mut found = vec![Definition { view: "", sql: schema }];
-    found.push(Definition { view: "freshness", sql: format!("{FRESHNESS} {}", grant("SELECT ON analytics.freshness")) });
-    for table in serving.iter().flat_map(|(projection, _)| projection.tables) {
+    found.push(Definition { view: "freshness", sql: format!("{} {}", freshness(), grant("SELECT ON analytics.freshness")) });
+    let shown = serving.iter().filter(|(projection, _)| projection.for_analysts);
+    for table in shown.flat_map(|(projection, _)| projection.tables) {
         let sql = format!("{} {}", view(table), grant(&format!("SELECT ON analytics.{}", table.name)));
         found.push(Definition { view: table.name, sql });
     }
     found
 }
 
-const FRESHNESS: &str = "
+/// How far those views have come that analysts may see.
+fn freshness() -> String {
+    let hidden = ALL.iter().filter(|projection| !projection.for_analysts);
+    let hidden = hidden.map(|projection| format!("'{}'", projection.name)).collect::<Vec<_>>().join(", ");
+    format!("{FRESHNESS_VIEW} AND projection NOT IN ({hidden}); {FRESHNESS_COMMENTS}")
+}
+
+const FRESHNESS_VIEW: &str = "
     CREATE OR REPLACE VIEW analytics.freshness AS
         SELECT projection, tables, version, position, seen_at::timestamptz AS seen_at,
                halted_since::timestamptz AS halted_since, halted_reason
-        FROM daybook_views.projections WHERE serving = 1;
+        FROM daybook_views.projections WHERE serving = 1";
+
+const FRESHNESS_COMMENTS: &str = "
     COMMENT ON VIEW analytics.freshness IS 'How far the views have come. One row for each projection, which keeps one or more of the views.';
     COMMENT ON COLUMN analytics.freshness.projection IS 'The projection.';
     COMMENT ON COLUMN analytics.freshness.tables IS 'The views that it keeps, separated by commas.';

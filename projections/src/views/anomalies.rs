@@ -148,8 +148,13 @@ impl Column for NaiveDate {
 }
 
 /// The anomalies of daily orders and revenue.
-pub const ANOMALIES: Projection =
-    Projection { name: "anomalies", version: 2, tables: &[Anomaly::TABLE, DailyTrade::TABLE, AnomalyProgress::TABLE], fold };
+pub const ANOMALIES: Projection = Projection {
+    name: "anomalies",
+    version: 2,
+    tables: &[Anomaly::TABLE, DailyTrade::TABLE, AnomalyProgress::TABLE],
+    for_analysts: true,
+    fold,
+};
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let day = fact.occurred_at.date_naive();

@@ -93,7 +93,8 @@ row! {
 }
 
 /// The carts.
-pub const CARTS: Projection = Projection { name: "carts", version: 1, tables: &[Cart::TABLE, CartLine::TABLE], fold };
+pub const CARTS: Projection =
+    Projection { name: "carts", version: 1, tables: &[Cart::TABLE, CartLine::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Cart(event) = fact.event else { return Ok(()) };

@@ -31,7 +31,8 @@ row! {
 }
 
 /// The category tree.
-pub const CATEGORIES: Projection = Projection { name: "categories", version: 1, tables: &[Category::TABLE], fold };
+pub const CATEGORIES: Projection =
+    Projection { name: "categories", version: 1, tables: &[Category::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Category(event) = fact.event else { return Ok(()) };

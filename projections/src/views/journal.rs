@@ -111,6 +111,7 @@ pub const JOURNAL: Projection = Projection {
     name: "journal",
     version: 2,
     tables: &[JournalLine::TABLE, AccountBalance::TABLE, JournalOrder::TABLE, JournalPayment::TABLE],
+    for_analysts: true,
     fold,
 };
 

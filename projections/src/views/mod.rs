@@ -1,6 +1,9 @@
 //! The read models of the shop, one file each.
 
+mod access;
+mod accounts;
 mod anomalies;
+mod api_keys;
 mod carts;
 mod categories;
 mod journal;
@@ -15,8 +18,12 @@ mod sales;
 mod sales_reads;
 mod statistics;
 mod stock;
+mod webhooks;
 
+pub use access::*;
+pub use accounts::*;
 pub use anomalies::*;
+pub use api_keys::*;
 pub use carts::*;
 pub use categories::*;
 pub use journal::*;
@@ -29,9 +36,25 @@ pub use reviews::*;
 pub use sales::*;
 pub use sales_reads::*;
 pub use stock::*;
+pub use webhooks::*;
 
 use crate::Projection;
 
 /// Every projection of the shop.
-pub const ALL: &[&Projection] =
-    &[&PRODUCTS, &CATEGORIES, &STOCK, &CARTS, &ORDERS, &PAYMENTS, &SALES, &JOURNAL, &REVIEWS, &ANOMALIES];
+pub const ALL: &[&Projection] = &[
+    &PRODUCTS,
+    &CATEGORIES,
+    &STOCK,
+    &CARTS,
+    &ORDERS,
+    &PAYMENTS,
+    &SALES,
+    &JOURNAL,
+    &REVIEWS,
+    &ANOMALIES,
+    &ACCOUNTS,
+    &ROLES,
+    &API_KEYS,
+    &ACCESS,
+    &WEBHOOKS,
+];

@@ -233,6 +233,7 @@ pub const ORDERS: Projection = Projection {
         OrderReturn::TABLE,
         OrderPayment::TABLE,
     ],
+    for_analysts: true,
     fold,
 };
 

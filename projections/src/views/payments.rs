@@ -121,7 +121,8 @@ row! {
 }
 
 /// The payments and their refunds.
-pub const PAYMENTS: Projection = Projection { name: "payments", version: 1, tables: &[Payment::TABLE, Refund::TABLE], fold };
+pub const PAYMENTS: Projection =
+    Projection { name: "payments", version: 1, tables: &[Payment::TABLE, Refund::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Payment(event) = fact.event else { return Ok(()) };

@@ -166,6 +166,7 @@ pub const PRODUCTS: Projection = Projection {
         VariantPrice::TABLE,
         ProductPrice::TABLE,
     ],
+    for_analysts: true,
     fold,
 };
 

@@ -30,7 +30,7 @@ row! {
 }
 
 /// The reviews.
-pub const REVIEWS: Projection = Projection { name: "reviews", version: 1, tables: &[Review::TABLE], fold };
+pub const REVIEWS: Projection = Projection { name: "reviews", version: 1, tables: &[Review::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Review(ReviewEvent::ReviewSubmitted(submitted)) = fact.event else { return Ok(()) };

@@ -171,6 +171,7 @@ pub const SALES: Projection = Projection {
     name: "sales",
     version: 1,
     tables: &[HourlySales::TABLE, HourlySkuSales::TABLE, SoldOrder::TABLE, SoldSku::TABLE],
+    for_analysts: true,
     fold,
 };
 

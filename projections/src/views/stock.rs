@@ -76,7 +76,8 @@ row! {
 }
 
 /// The stock levels.
-pub const STOCK: Projection = Projection { name: "stock", version: 1, tables: &[StockLevel::TABLE, Reservation::TABLE], fold };
+pub const STOCK: Projection =
+    Projection { name: "stock", version: 1, tables: &[StockLevel::TABLE, Reservation::TABLE], for_analysts: true, fold };
 
 fn held_in(stream: &StreamId) -> Result<(Sku, LocationId), FoldError> {
     let StockId { sku, location } = stream.aggregate_id.parse()?;

@@ -5,6 +5,7 @@
 #[macro_use]
 mod store;
 
+mod access;
 mod analytics;
 mod anomalies;
 mod money;

@@ -9,6 +9,7 @@ use event_schemas::*;
 use projections::*;
 
 use crate::{
+    access::many,
     runner::followed,
     shop::{History, cancel, day, id, line, pay, place, placed, product, ship},
     store::Home,
@@ -18,6 +19,8 @@ on_each_store!(every_list_is_read_along_an_index_or_from_few_rows, every_batch_i
 
 const PRODUCTS: u128 = 2_500;
 const ORDERS: u128 = 4_000;
+/// Accounts, API keys, webhooks, and half of what was refused at the door.
+const DOOR: u128 = 1_500;
 /// As in the code: so many rows are few.
 const FEW: u64 = 1_000;
 const PAGE: u32 = 20;
@@ -43,6 +46,7 @@ fn large_shop() -> History {
         }
         review(&mut history, number, at);
     }
+    many(&mut history, DOOR);
     history
 }
 
@@ -233,6 +237,17 @@ fn lists() -> BTreeMap<&'static str, Vec<(String, List)>> {
     for (name, order, rating) in [("none", None, None), ("order", Some(OrderId(id(10_007))), None), ("rating", None, Some(2))] {
         add("reviews", name.to_owned(), Box::new(move |reader, page| seen(reader.reviews(order, rating, page))));
     }
+    let kinds = [AccessKind::Denied, AccessKind::LoginFailed, AccessKind::Limited, AccessKind::Banned];
+    for kind in kinds.map(Some).into_iter().chain([None]) {
+        add("access", format!("{kind:?}"), Box::new(move |reader, page| seen(reader.access(kind, page))));
+    }
+    for number in [80_000, 80_001] {
+        let list = move |reader: &Reader<'_>, page: &Page| seen(reader.webhook_failures(WebhookId(id(number)), page));
+        add("webhook_failures", number.to_string(), Box::new(list));
+    }
+    add("accounts", "all".to_owned(), Box::new(|reader, page| seen(reader.accounts(page))));
+    add("api_keys", "all".to_owned(), Box::new(|reader, page| seen(reader.api_keys(page))));
+    add("webhooks", "all".to_owned(), Box::new(|reader, page| seen(reader.webhooks(page))));
     lists
 }
 

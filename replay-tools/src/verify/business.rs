@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use event_schemas::{
-    AdjustmentEvent, ChargeKind, ClaimEvent, CommerceEvent, CreditNoteIssued, Currency, Money, OrderEvent, OrderId, OrderPlaced,
-    PaymentEvent, PromotionEvent, StockEvent,
+    AccountId, AdjustmentEvent, ChargeKind, ClaimEvent, CommerceEvent, CreditNoteIssued, Currency, Money, OrderEvent, OrderId,
+    OrderPlaced, PaymentEvent, PromotionEvent, RosterEvent, StockEvent,
 };
 
 use super::Rule;
@@ -16,6 +16,7 @@ pub(super) struct Business {
     payments: HashMap<u64, Paid>,
     promotions: HashMap<u64, Uses>,
     claims: HashSet<u64>,
+    admins: HashSet<AccountId>,
 }
 
 impl Business {
@@ -28,6 +29,7 @@ impl Business {
             CommerceEvent::Order(OrderEvent::OrderPlaced(order)) => (Rule::Totals, totals(order)),
             CommerceEvent::Adjustment(AdjustmentEvent::CreditNoteIssued(note)) => (Rule::Totals, credit(note)),
             CommerceEvent::Claim(event) => (Rule::Claim, self.claim(key, event)),
+            CommerceEvent::Roster(event) => (Rule::Admins, self.roster(event)),
             _ => return None,
         };
         result.err().map(|message| (rule, message))
@@ -39,6 +41,19 @@ impl Business {
             ClaimEvent::ClaimReleased(_) => (self.claims.remove(&key), "released while nobody held it"),
         };
         if was_right { Ok(()) } else { Err(format!("the name was {what}")) }
+    }
+
+    fn roster(&mut self, event: &RosterEvent) -> Result<(), String> {
+        match event {
+            RosterEvent::AdminAdded(added) if !self.admins.insert(added.account_id) => {
+                Err(format!("account {} was made an administrator twice", added.account_id))
+            }
+            RosterEvent::AdminRemoved(removed) if !self.admins.remove(&removed.account_id) => {
+                Err(format!("account {} was no administrator", removed.account_id))
+            }
+            RosterEvent::AdminRemoved(_) if self.admins.is_empty() => Err("nobody is left to administer the shop".to_owned()),
+            RosterEvent::AdminAdded(_) | RosterEvent::AdminRemoved(_) => Ok(()),
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Rule {
     Promotion,
     /// A unique name has one holder at a time.
     Claim,
+    /// Once the shop has an administrator, it always has one.
+    Admins,
 }
 
 /// One thing that is wrong, and the position that it was found at.

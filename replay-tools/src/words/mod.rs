@@ -1,5 +1,6 @@
 //! What happened, in a sentence a person reads. Personal data stays out: `show` prints it to whoever may see the log.
 
+mod access;
 mod buying;
 mod catalog;
 mod payment;
@@ -29,6 +30,12 @@ pub fn sentence(event: &CommerceEvent) -> String {
         CommerceEvent::Claim(event) => claim(event),
         CommerceEvent::Review(event) => review(event),
         CommerceEvent::Adjustment(event) => adjustment(event),
+        CommerceEvent::Account(event) => access::account(event),
+        CommerceEvent::Role(event) => access::role(event),
+        CommerceEvent::Roster(event) => access::roster(event),
+        CommerceEvent::ApiKey(event) => access::api_key(event),
+        CommerceEvent::Access(event) => access::access(event),
+        CommerceEvent::Webhook(event) => access::webhook(event),
     }
 }
 

@@ -117,3 +117,13 @@ async fn a_credit_note_whose_total_is_not_that_of_its_lines_is_named() {
     pen.command("merchant:ana", vec![shop::credit_note(1, 300), shop::credit_note(2, 299)]);
     assert_eq!(found(&pen).await, [(2, Rule::Totals)]);
 }
+
+#[tokio::test]
+async fn a_shop_that_nobody_administers_any_more_is_named() {
+    let mut pen = Pen::new();
+    pen.command("process:first", vec![shop::admin(1, true), shop::admin(2, true), shop::admin(1, false)]);
+    assert_eq!(found(&pen).await, []);
+    pen.command("admin:2", vec![shop::admin(2, false)]);
+    pen.command("admin:2", vec![shop::admin(3, false)]);
+    assert_eq!(found(&pen).await, [(4, Rule::Admins), (5, Rule::Admins)]);
+}

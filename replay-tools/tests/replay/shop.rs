@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use event_schemas::{
-    AdjustmentEvent, AdjustmentId, AdjustmentReason, CommerceEvent, CreditNoteIssued, CreditNoteLine, Currency, LocationId,
-    Metadata, Money, OrderCharge, OrderId, OrderLine, OrderPaymentReceived, OrderPlaced, OrderTotals, PaymentAuthorised,
-    PaymentCaptured, PaymentEvent, PaymentId, PaymentOpened, PaymentRefunded, PricingBasis, ProductId, Proposed, RefundId,
-    ReleaseReason, ReservationCommitted, ReservationReleased, RoundingLevel, SalesChannel, Sku, StockAdjusted, StockCounted,
-    StockEvent, StockPolicySet, StockReceived, StockReserved, StockShipped, StreamId, Timestamp, VariantId,
+    AccountId, AdjustmentEvent, AdjustmentId, AdjustmentReason, AdminAdded, AdminRemoved, CommerceEvent, CreditNoteIssued,
+    CreditNoteLine, Currency, LocationId, Metadata, Money, OrderCharge, OrderId, OrderLine, OrderPaymentReceived, OrderPlaced,
+    OrderTotals, PaymentAuthorised, PaymentCaptured, PaymentEvent, PaymentId, PaymentOpened, PaymentRefunded, PricingBasis,
+    ProductId, Proposed, RefundId, ReleaseReason, ReservationCommitted, ReservationReleased, RosterEvent, RoundingLevel,
+    SalesChannel, Sku, StockAdjusted, StockCounted, StockEvent, StockPolicySet, StockReceived, StockReserved, StockShipped,
+    StreamId, Timestamp, VariantId,
 };
 use event_store::{Log, OpenOptions, SqliteLog};
 use uuid::Uuid;
@@ -170,6 +171,13 @@ pub fn credit_note(note: u128, total_minor: i64) -> (StreamId, CommerceEvent) {
         total: eur(total_minor),
     };
     (StreamId::new("adjustment", id(note)), AdjustmentEvent::from(issued).into())
+}
+
+/// An account joins or leaves the administrators.
+pub fn admin(account: u128, joins: bool) -> (StreamId, CommerceEvent) {
+    let account_id = AccountId(id(account));
+    let event: RosterEvent = if joins { AdminAdded { account_id }.into() } else { AdminRemoved { account_id }.into() };
+    (StreamId::new("roster", "admins"), event.into())
 }
 
 /// Writes commands to a log, one second apart from 2026-01-01T00:00:01Z on.

@@ -1,0 +1,182 @@
+//! Which accounts are there, what may each do, and who administers the store? Nothing personal is here.
+
+use event_schemas::{AccountEvent, AccountId, CommerceEvent, RoleEvent, RoleName, RosterEvent, Timestamp};
+
+use crate::{
+    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
+    conditions::Conditions,
+    page::Order,
+    projection::{add, subtract},
+};
+
+row! {
+    /// An account of a person.
+    Account in "accounts" {
+        key {
+            /// The account.
+            account_id: AccountId,
+        }
+        /// Whether its e-mail address is verified.
+        verified: bool,
+        /// Whether nobody may sign in with it.
+        disabled: bool,
+        /// Its roles, sorted, as a JSON list.
+        roles: Vec<RoleName>,
+        /// Whether signing in with the password takes a second factor.
+        second_factor: bool,
+        /// How many passkeys it has.
+        passkeys: i64,
+        /// Until when signing in is refused on devices that it does not know.
+        locked_until: Option<Timestamp>,
+        /// When it was registered.
+        registered_at: Timestamp,
+        /// When something last happened to it.
+        updated_at: Timestamp,
+    }
+    index "registered_at, account_id";
+}
+
+row! {
+    /// An account that administers the store.
+    Admin in "admins" {
+        key {
+            /// The account.
+            account_id: AccountId,
+        }
+        /// Since when.
+        since: Timestamp,
+    }
+}
+
+row! {
+    /// A role that the store has defined for itself.
+    Role in "roles" {
+        key {
+            /// Its name.
+            name: RoleName,
+        }
+        /// What it permits, sorted, as a JSON list.
+        permissions: Vec<String>,
+        /// What it is for.
+        description: String,
+        /// When it was defined.
+        defined_at: Timestamp,
+        /// When it was last defined anew.
+        updated_at: Timestamp,
+    }
+}
+json_columns!(Vec<RoleName>);
+
+/// The accounts and the administrators.
+pub const ACCOUNTS: Projection =
+    Projection { name: "accounts", version: 1, tables: &[Account::TABLE, Admin::TABLE], for_analysts: false, fold };
+
+/// The roles that the store has defined for itself.
+pub const ROLES: Projection =
+    Projection { name: "roles", version: 1, tables: &[Role::TABLE], for_analysts: false, fold: fold_role };
+
+fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
+    match fact.event {
+        CommerceEvent::Account(event) => fold_account(rows, fact, event),
+        CommerceEvent::Roster(RosterEvent::AdminAdded(added)) => {
+            Ok(rows.put(Admin { account_id: added.account_id, since: fact.occurred_at, position: fact.position })?)
+        }
+        CommerceEvent::Roster(RosterEvent::AdminRemoved(removed)) => Ok(rows.delete::<Admin>(&(removed.account_id,))?),
+        _ => Ok(()),
+    }
+}
+
+fn fold_account(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &AccountEvent) -> Result<(), FoldError> {
+    if let AccountEvent::AccountRegistered(registered) = event {
+        return Ok(rows.put(Account {
+            account_id: registered.account_id,
+            verified: false,
+            disabled: false,
+            roles: Vec::new(),
+            second_factor: false,
+            passkeys: 0,
+            locked_until: None,
+            registered_at: fact.occurred_at,
+            updated_at: fact.occurred_at,
+            position: fact.position,
+        })?);
+    }
+    let account_id: AccountId = fact.stream.aggregate_id.parse()?;
+    let account = rows.edit::<Account>(&(account_id,))?.ok_or_else(|| FoldError::unknown("account", account_id))?;
+    account.updated_at = fact.occurred_at;
+    match event {
+        AccountEvent::AccountRegistered(_)
+        | AccountEvent::AccountPasswordChanged(_)
+        | AccountEvent::AccountSessionsEnded(_)
+        | AccountEvent::AccountLinked(_) => {}
+        AccountEvent::AccountVerified(_) => account.verified = true,
+        AccountEvent::AccountRoleGranted(granted) => {
+            if let Err(place) = account.roles.binary_search(&granted.role) {
+                account.roles.insert(place, granted.role.clone());
+            }
+        }
+        AccountEvent::AccountRoleRevoked(revoked) => account.roles.retain(|role| *role != revoked.role),
+        AccountEvent::AccountDisabled(_) => account.disabled = true,
+        AccountEvent::AccountEnabled(_) => account.disabled = false,
+        AccountEvent::AccountSecondFactorAdded(_) => account.second_factor = true,
+        AccountEvent::AccountSecondFactorRemoved(_) => account.second_factor = false,
+        AccountEvent::AccountPasskeyAdded(_) => account.passkeys = add(account.passkeys, 1)?,
+        AccountEvent::AccountPasskeyRemoved(_) => account.passkeys = subtract(account.passkeys, 1)?,
+        AccountEvent::AccountLocked(locked) => account.locked_until = Some(locked.until),
+    }
+    Ok(())
+}
+
+fn fold_role(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
+    let CommerceEvent::Role(event) = fact.event else { return Ok(()) };
+    let name = RoleName::new(fact.stream.aggregate_id.as_str())?;
+    match event {
+        RoleEvent::RoleDefined(defined) => {
+            let known = rows.get::<Role>(&(name.clone(),))?;
+            let defined_at = known.map_or(fact.occurred_at, |known| known.defined_at);
+            Ok(rows.put(Role {
+                name,
+                permissions: defined.permissions.clone(),
+                description: defined.description.clone(),
+                defined_at,
+                updated_at: fact.occurred_at,
+                position: fact.position,
+            })?)
+        }
+        RoleEvent::RoleRemoved(_) => Ok(rows.delete::<Role>(&(name,))?),
+    }
+}
+
+impl Reader<'_> {
+    /// The account of an id.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn account(&self, id: AccountId) -> Result<Option<Account>, ViewError> {
+        self.row(&(id,))
+    }
+
+    /// Accounts, the one registered last first.
+    ///
+    /// # Errors
+    /// If the store cannot be read or a cursor is of another list.
+    pub fn accounts(&self, page: &Page) -> Result<Listed<Account>, ViewError> {
+        self.page(&Conditions::default(), Order::new("registered", &["t.registered_at", "t.account_id"], true), page)
+    }
+
+    /// Whether any account administers the store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn admins_exist(&self) -> Result<bool, ViewError> {
+        Ok(!self.rows::<Admin>("LIMIT 1", &[])?.is_empty())
+    }
+
+    /// The roles that the store has defined for itself, by name; a store has few, so there are no pages.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn custom_roles(&self) -> Result<Vec<Role>, ViewError> {
+        self.rows("ORDER BY t.name", &[])
+    }
+}
