@@ -1,18 +1,23 @@
 //! The command line: verbs, flags, and what each prints.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use event_schemas::Timestamp;
+use identity::Keys;
+use ipnet::IpNet;
+use url::Url;
 
 use crate::{
-    LogFormat, Origin, ServeConfig,
-    access::{Caller, Role},
+    LogFormat, OidcIssuer, Origin, RunningServer, ServeConfig,
+    access::Role,
+    accounts,
     bench::BenchArgs,
     data_folder::DataFolder,
     demo,
     import::{self, ImportArgs},
+    net::{TransportArgs, network},
     start_logging,
-    token::TokenKey,
 };
 
 /// Daybook: an event-sourced commerce engine. One binary and a folder hold a whole shop.
@@ -37,11 +42,14 @@ Exit code 0 means success; 1 means that it failed, with the reason on standard e
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them in a process")]
 pub enum Verb {
     /// Serve the shop over GraphQL until stopped
     Serve(ServeArgs),
     /// Print one bearer token for a role
     Token(TokenArgs),
+    /// Look after the keys that sign tokens
+    Keys(KeysArgs),
     /// Bring in a shop's past
     Import(ImportArgs),
     /// Measure how fast this machine does what Daybook does
@@ -61,6 +69,10 @@ pub struct ShopArgs {
     /// The views: sqlite:PATH or postgres://USER@HOST/DATABASE; sqlite:DIR/views.db unless given
     #[arg(long, global = true, env = "DAYBOOK_VIEWS", hide_env_values = true, value_name = "URL")]
     pub views: Option<String>,
+    /// Where secrets and personal data of accounts are kept, encrypted: sqlite:PATH or postgres://USER@HOST/DATABASE; unless
+    /// given, beside a log that is in PostgreSQL, else sqlite:DIR/vault.db
+    #[arg(long, global = true, env = "DAYBOOK_VAULT", hide_env_values = true, value_name = "URL")]
+    pub vault: Option<String>,
     /// How log lines look on standard error; text on a terminal
     #[arg(long, global = true, env = "DAYBOOK_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -80,7 +92,13 @@ Examples:
   daybook serve --demo                         a shop with sixty days behind it, and queries to try
   daybook serve --listen 127.0.0.1:0 --json    on a free port; prints {\"url\":…} once it answers
   daybook serve --cors-origin https://shop.example --cors-origin http://localhost:5173
+  daybook serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem --allowed-host shop.example --production
+  daybook serve --trusted-proxy 127.0.0.1      behind a proxy on this machine, which limits go by the clients of
   DAYBOOK_DATA=/srv/tea daybook serve --log-format json
+
+As long as there is no admin, it prints a link that makes the first one. Secrets come from the environment only:
+DAYBOOK_VAULT_KEY (else vault.key in the folder), DAYBOOK_SMTP_URL with DAYBOOK_MAIL_FROM (else mails become files in
+the folder), DAYBOOK_OIDC_CLIENT_SECRET.
 
 Stop it with Ctrl-C or SIGTERM: it finishes what it has begun, then exits with 0.")]
 pub struct ServeArgs {
@@ -90,12 +108,36 @@ pub struct ServeArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Where browsers reach the shop, such as https://shop.example: for links in mails, passkeys, and as the issuer of tokens;
+    /// http://localhost with the port unless given
+    #[arg(long, env = "DAYBOOK_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<Url>,
+    /// An OpenID Connect issuer with which customers may log in too
+    #[arg(long, env = "DAYBOOK_OIDC_ISSUER", value_name = "URL", requires = "oidc_client_id")]
+    pub oidc_issuer: Option<String>,
+    /// The shop's id at that issuer; its secret is DAYBOOK_OIDC_CLIENT_SECRET in the environment
+    #[arg(long, env = "DAYBOOK_OIDC_CLIENT_ID", value_name = "ID", requires = "oidc_issuer")]
+    pub oidc_client_id: Option<String>,
     /// Fill an empty shop with a past to look at: products, stock and sixty days of orders
     #[arg(long, env = "DAYBOOK_DEMO")]
     pub demo: bool,
-    /// An origin (scheme, host, and the port if it is no usual one) whose pages may use the shop from a browser; may be given again
+    /// An origin (scheme, host, and the port if it is no usual one) whose pages may use the shop from a browser; may be given
+    /// again
     #[arg(long = "cors-origin", env = "DAYBOOK_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
     pub cors_origins: Vec<Origin>,
+    /// A network beyond the public one that webhooks may be sent to, also without TLS, such as 10.0.0.0/8 or 127.0.0.1; may be
+    /// given again
+    #[arg(
+        long = "webhook-allow",
+        env = "DAYBOOK_WEBHOOK_ALLOW",
+        value_delimiter = ',',
+        value_parser = network,
+        value_name = "CIDR"
+    )]
+    pub webhook_allow: Vec<IpNet>,
+    /// Connections, limits and documents.
+    #[command(flatten)]
+    pub transport: TransportArgs,
 }
 
 /// Flags of `daybook token`.
@@ -106,7 +148,8 @@ Examples:
   daybook token --role finance --subject ana --ttl 15m
   daybook token --role auditor --data /srv/tea --json
 
-Whoever has the token has the role until it ends. The key that signs it is token.key in the data folder.")]
+Whoever has the token has the role until it ends. The keys that sign it are in the vault: `daybook keys rotate` replaces
+them, and ends all tokens within 16 minutes.")]
 pub struct TokenArgs {
     /// Where the shop is kept.
     #[command(flatten)]
@@ -122,6 +165,25 @@ pub struct TokenArgs {
     pub ttl: Duration,
 }
 
+/// Flags of `daybook keys`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: KeysVerb,
+}
+
+/// What can be done about the keys that sign tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysVerb {
+    /// Make another key: the one before holds for 16 more minutes, so that sessions go on
+    Rotate {
+        /// Where the shop is kept.
+        #[command(flatten)]
+        shop: ShopArgs,
+    },
+}
+
 /// A failure, as the operator reads it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -130,6 +192,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.verb {
         Verb::Serve(args) => serve(args),
         Verb::Token(args) => token(args),
+        Verb::Keys(KeysArgs { verb: KeysVerb::Rotate { shop } }) => rotate_keys(shop),
         Verb::Import(args) => import::run(args),
         Verb::Bench(args) => bench(args),
     };
@@ -146,50 +209,87 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
     start_logging(args.shop.log_format, &args.shop.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (json, demo, data) = (args.shop.json, args.demo, args.shop.data.clone());
+        let (json, demo) = (args.shop.json, args.demo);
         let server = crate::start(ServeConfig::from(args)).await?;
-        let url = format!("http://{}", server.address());
-        if demo {
-            let (key, now) = (TokenKey::open(&DataFolder::create(&data)?)?, chrono::Utc::now());
-            let greeting =
-                if json { demo::greeting_json(&url, &key, now)?.to_string() } else { demo::greeting(&url, &key, now)? };
-            println!("{greeting}");
-        } else if json {
-            println!("{}", serde_json::json!({ "url": url }));
-        } else {
-            println!("The shop is open at {url} (GraphQL at {url}/graphql)");
-        }
-        stop_signal().await?;
+        // Before anyone can know that the shop is open: without this, the signal would end the process.
+        let stopped = stop_signal()?;
+        println!("{}", opened(&server, json, demo).await?);
+        stopped.await;
         server.shutdown().await;
         Ok(())
     })
 }
 
+/// What `daybook serve` says once the shop is open.
+async fn opened(server: &RunningServer, json: bool, demo: bool) -> Result<String, Failure> {
+    let url = server.url();
+    let admin_link = server.admin_link().await?;
+    if json {
+        let mut said = if demo { demo::greeting_json(&url, server)? } else { serde_json::json!({ "url": url }) };
+        if let (Some(link), Some(said)) = (admin_link, said.as_object_mut()) {
+            said.insert("adminLink".to_owned(), link.into());
+        }
+        return Ok(said.to_string());
+    }
+    let mut said =
+        if demo { demo::greeting(&url, server)? } else { format!("The shop is open at {url} (GraphQL at {url}/graphql)") };
+    if let Some(link) = admin_link {
+        said.push_str(&format!("\nThere is no admin yet. This link makes the first one, once:\n  {link}\n"));
+    }
+    Ok(said)
+}
+
 impl From<ServeArgs> for ServeConfig {
     fn from(args: ServeArgs) -> Self {
+        let oidc = args.oidc_issuer.zip(args.oidc_client_id);
         Self {
             data: args.shop.data,
             events: args.shop.events,
             views: args.shop.views,
+            vault: args.shop.vault,
             listen: args.listen,
+            public_url: args.public_url,
+            oidc: oidc.map(|(issuer, client_id)| OidcIssuer { issuer, client_id }),
             demo: args.demo,
             cors_origins: args.cors_origins,
+            webhook_allow: args.webhook_allow,
+            transport: args.transport.into(),
         }
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result,
-            _ = terminate.recv() => Ok(()),
-        }
+/// Reads where browsers reach the shop: a scheme, a host, perhaps a port, and nothing behind it.
+fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    let is_plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let has_host = matches!(url.scheme(), "http" | "https") && url.host().is_some();
+    if is_plain && has_host && url.username().is_empty() && url.password().is_none() {
+        return Ok(url);
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    Err("write a scheme and a host, such as https://shop.example".to_owned())
+}
+
+/// Catches SIGTERM and Ctrl-C from now on; what it gives is done when one of them has come.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Catches Ctrl-C from now on; what it gives is done when it has come.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
 
 fn bench(args: BenchArgs) -> Result<(), Failure> {
@@ -198,9 +298,10 @@ fn bench(args: BenchArgs) -> Result<(), Failure> {
 }
 
 fn token(args: TokenArgs) -> Result<(), Failure> {
-    let folder = DataFolder::existing(&args.shop.data)?;
-    let caller = Caller { role: args.role, subject: args.subject };
-    let (token, expires_at) = TokenKey::open(&folder)?.issue(&caller, args.ttl, chrono::Utc::now())?;
+    let now = chrono::Utc::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let keys = runtime.block_on(keys(&args.shop, now))?;
+    let (token, expires_at) = accounts::operator_token(&keys, args.role, args.subject.as_deref(), args.ttl, now)?;
     if args.shop.json {
         let expires_at = event_schemas::rfc3339(expires_at);
         println!("{}", serde_json::json!({ "token": token, "role": args.role.name(), "expires_at": expires_at }));
@@ -208,6 +309,25 @@ fn token(args: TokenArgs) -> Result<(), Failure> {
         println!("{token}");
     }
     Ok(())
+}
+
+fn rotate_keys(shop: ShopArgs) -> Result<(), Failure> {
+    let now = chrono::Utc::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let kid = runtime.block_on(async { Ok::<_, Failure>(keys(&shop, now).await?.rotate(now).await?) })?;
+    if shop.json {
+        println!("{}", serde_json::json!({ "kid": kid }));
+    } else {
+        println!("Tokens are signed with the key {kid} from now on.");
+    }
+    Ok(())
+}
+
+/// The keys that sign the tokens of a shop that may be served at the same time.
+async fn keys(shop: &ShopArgs, now: Timestamp) -> Result<Arc<Keys>, Failure> {
+    let folder = DataFolder::existing(&shop.data)?;
+    let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
+    Ok(accounts::known_keys(&vault, now).await?)
 }
 
 /// Reads a time such as `90s`, `15m`, `1h` or `7d`, up to ten years.

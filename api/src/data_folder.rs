@@ -1,4 +1,4 @@
-//! The folder that holds a shop: its settings and its key, and its log and views unless a database holds them. Several
+//! The folder that holds a shop: its settings and its key, and its log, views and vault unless a database holds them. Several
 //! nodes may share the folder when it holds only settings and key.
 
 use std::{
@@ -9,6 +9,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
+use vault::VaultKey;
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum DataFolderError {
     /// It cannot be created, read or written.
     #[error("the data folder {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
+    /// The file of the vault's key holds none.
+    #[error("{0} holds no vault key, which is 32 bytes in base64; restore it from a backup, or remove it to have a new one made")]
+    VaultKey(PathBuf),
     /// The shop's settings cannot be read.
     #[error("the settings in {0} cannot be read: {1}")]
     Settings(PathBuf, serde_json::Error),
@@ -33,7 +37,7 @@ pub struct DataFolder {
 /// How a process uses the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FolderUse {
-    /// It writes the log or views that are in the folder: no other process may.
+    /// It writes the log or views that are in the folder: no other process may. (Several may have the vault open.)
     Alone,
     /// It reads settings and key; the log and the views are elsewhere.
     Shared,
@@ -130,6 +134,20 @@ impl DataFolder {
         self.keep("store.json", &text).map_err(failed)
     }
 
+    /// The key of the shop's vault from `vault.key`, which is made when there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read or made, or holds no key.
+    pub fn vault_key(&self) -> Result<VaultKey, DataFolderError> {
+        let path = self.file("vault.key");
+        let failed = |error| DataFolderError::Unusable(path.clone(), error);
+        if !path.try_exists().map_err(failed)? {
+            self.keep("vault.key", VaultKey::generate().to_base64().as_bytes()).map_err(failed)?;
+        }
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        VaultKey::from_base64(&text).map_err(|_| DataFolderError::VaultKey(path))
+    }
+
     /// Makes a file that only its owner can read: whole or not at all, also when the process is killed in between. When it is
     /// there already, perhaps since a moment ago by another node, that one stays.
     ///
@@ -205,8 +223,8 @@ mod tests {
                 std::thread::spawn(move || {
                     let (written, text) = (folder.file(&format!("half-{n}")), format!("key {n}").repeat(1000));
                     std::fs::write(&written, text).unwrap();
-                    folder.settle(&written, "token.key", no_links).unwrap();
-                    std::fs::read(folder.file("token.key")).unwrap()
+                    folder.settle(&written, "vault.key", no_links).unwrap();
+                    std::fs::read(folder.file("vault.key")).unwrap()
                 })
             })
             .collect();
@@ -219,9 +237,9 @@ mod tests {
     fn of_many_that_make_a_file_at_once_all_see_the_same_whole_one() {
         let scratch = tempfile::tempdir().unwrap();
         let folder = DataFolder::create(scratch.path()).unwrap();
-        folder.keep("token.key", b"the first").unwrap();
-        folder.keep("token.key", b"the second").unwrap();
-        assert_eq!(std::fs::read(folder.file("token.key")).unwrap(), b"the first");
+        folder.keep("vault.key", b"the first").unwrap();
+        folder.keep("vault.key", b"the second").unwrap();
+        assert_eq!(std::fs::read(folder.file("vault.key")).unwrap(), b"the first");
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
     }
 }

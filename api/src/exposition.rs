@@ -13,6 +13,7 @@ impl Shop {
     /// Everything that Prometheus reads, in its text format.
     pub(crate) async fn exposition(&self) -> String {
         let mut text = self.metrics.exposition();
+        self.door.exposition(&mut text);
         let engine = self.engine.metrics();
         let counters = [
             ("accepted", "Commands that were carried out.", &engine.accepted),

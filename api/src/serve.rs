@@ -8,18 +8,26 @@ use std::{
 };
 
 use domain::{DeadlineProcess, GatewayProcess, OrderProcess, Process, StoreConfig};
-use engine::{Engine, Gateway, Limits, LogClock, Processes, SandboxGateway, SystemIds};
+use engine::{Clock as _, Engine, Gateway, Limits, LogClock, Processes, SandboxGateway, SystemIds};
 use event_store::Log;
+use ipnet::IpNet;
 use projections::{Runner, Views};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use url::Url;
+use webhooks::{WebhookConfig, Webhooks};
 
 use crate::{
+    access::Role,
+    access_log::AccessLog,
+    accounts::{self, AccountsError, OidcIssuer, Setup},
     data_folder::{DataFolder, DataFolderError, FolderLock, FolderUse},
     demo::{self, DemoError},
     http,
     metrics::Metrics,
+    net::{self, Door, Serving, TransportConfig, TransportError},
+    rights::LogRights,
     shop::Shop,
-    token::{TokenError, TokenKey},
+    webhook_directory::ViewDirectory,
 };
 
 /// How long requests that have begun may take once the server is stopping.
@@ -40,12 +48,42 @@ pub struct ServeConfig {
     pub events: Option<String>,
     /// The URL of the views; `views.db` in the folder unless given.
     pub views: Option<String>,
+    /// The URL of the vault; beside the log if that is in PostgreSQL, else `vault.db` in the folder, unless given.
+    pub vault: Option<String>,
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where browsers reach the shop, such as `https://shop.example/`: for links in mails, passkeys, and as the issuer of
+    /// tokens. `http://localhost` with the port unless given.
+    pub public_url: Option<Url>,
+    /// Where else somebody may log in.
+    pub oidc: Option<OidcIssuer>,
     /// Whether an empty shop is filled with the demo's past.
     pub demo: bool,
     /// Origins of pages, other than the shop's own, that may use it from a browser.
     pub cors_origins: Vec<http::Origin>,
+    /// Networks beyond the public one that webhooks may be sent to, also without TLS.
+    pub webhook_allow: Vec<IpNet>,
+    /// TLS, proxies, connections, limits and documents.
+    pub transport: TransportConfig,
+}
+
+impl ServeConfig {
+    /// The shop of a folder at an address, with everything else as it is unless given.
+    pub fn new(data: PathBuf, listen: SocketAddr) -> Self {
+        Self {
+            data,
+            events: None,
+            views: None,
+            vault: None,
+            listen,
+            public_url: None,
+            oidc: None,
+            demo: false,
+            cors_origins: Vec::new(),
+            webhook_allow: Vec::new(),
+            transport: TransportConfig::default(),
+        }
+    }
 }
 
 /// Why the server did not start.
@@ -54,9 +92,9 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),
-    /// The token key cannot be used.
+    /// Accounts cannot be used: their vault, their keys, or their mails.
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Accounts(#[from] AccountsError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] event_store::OpenError),
@@ -66,9 +104,15 @@ pub enum StartError {
     /// The views cannot be opened or do not belong to the log.
     #[error(transparent)]
     Views(#[from] projections::ViewError),
+    /// Webhooks cannot be sent.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::WebhookError),
     /// The demo shop cannot be made.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// It cannot be reached as the operator wants it: a certificate or the trusted documents cannot be used.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -79,7 +123,9 @@ pub struct RunningServer {
     address: SocketAddr,
     shop: Arc<Shop>,
     runner: Runner,
-    serving: JoinHandle<()>,
+    serving: Serving,
+    /// What goes on in the background until the shop closes.
+    background: Vec<JoinHandle<()>>,
     _lock: FolderLock,
 }
 
@@ -90,25 +136,33 @@ pub struct RunningServer {
 pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     let folder = DataFolder::create(&config.data)?;
     let lock = folder.lock(FolderUse::of(&[&config.events, &config.views]))?;
-    let token_key = TokenKey::open(&folder)?;
     // The address comes first: without it nothing is to be decided.
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let (shop, runner) = open(&config, &folder, token_key).await?;
-    let router = http::router(shop.clone());
-    let mut stopping = shop.stopping.subscribe();
-    let serving = tokio::spawn(async move {
-        let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the server stopped by itself");
-        }
-    });
+    let door = Door::open(&config.transport)?;
+    let tls = match &config.transport.tls {
+        Some(files) => Some((files.load().await?, files.clone())),
+        None => None,
+    };
+    let public_url = config.public_url.clone().map_or_else(|| local_url(address, door.tls), Ok)?;
+    let (shop, runner, background) = open(&config, &folder, public_url, door).await?;
+    let serving = net::serve(listener, http::router(shop.clone()), shop.door.connections.clone(), tls);
     tracing::info!(%address, data = %config.data.display(), "serving");
-    Ok(RunningServer { address, shop, runner, serving, _lock: lock })
+    Ok(RunningServer { address, shop, runner, serving, background, _lock: lock })
 }
 
-async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) -> Result<(Arc<Shop>, Runner), StartError> {
+/// Where a browser on this machine reaches the shop. A name and not an address: passkeys are for names.
+fn local_url(address: SocketAddr, tls: bool) -> Result<Url, StartError> {
+    let unusable = |error: url::ParseError| AccountsError::Unusable(error.to_string());
+    let scheme = if tls { "https" } else { "http" };
+    Ok(Url::parse(&format!("{scheme}://localhost:{}/", address.port())).map_err(unusable)?)
+}
+
+type Opened = (Arc<Shop>, Runner, Vec<JoinHandle<()>>);
+
+async fn open(config: &ServeConfig, folder: &DataFolder, public_url: Url, door: Door) -> Result<Opened, StartError> {
+    let vault = accounts::open_vault(folder, config.vault.as_deref(), config.events.as_deref()).await?;
     let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db"))).await?;
     if config.demo {
         fill_demo(folder, &*log).await?;
@@ -125,16 +179,29 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
     {
         tracing::warn!(%late, "the demo shop opens before all of it can be seen");
     }
+    let keys = accounts::serving_keys(&vault, config.public_url.as_ref(), clock.now()).await?;
+    let rights = Arc::new(LogRights::new(log.clone()));
+    let (access_log, recorder) = AccessLog::start(engine.clone());
+    let setup = Setup { vault: vault.clone(), keys, public_url, oidc: config.oidc.clone() };
+    let accounts = accounts::open(setup, folder, engine.clone(), rights.clone(), access_log.clone())?;
     let processes: Vec<Box<dyn Process>> = vec![Box::new(GatewayProcess), Box::new(OrderProcess), Box::new(DeadlineProcess)];
     let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(SandboxGateway)];
     let processes = Processes::start(log.clone(), engine.clone(), processes, &gateways);
+    let directory = Arc::new(ViewDirectory(views.clone()));
+    let sending = WebhookConfig { allow: config.webhook_allow.clone(), ..WebhookConfig::default() };
+    let webhooks = Webhooks::start(log.clone(), engine.clone(), vault.clone(), directory, sending)?;
     let shop = Shop {
         processes,
+        webhooks,
         schema: crate::graphql::schema(),
-        token_key,
+        accounts,
+        rights,
+        access_log,
+        vault,
         metrics: Metrics::default(),
         config: store_config,
         cors_origins: config.cors_origins.clone(),
+        door,
         freshness: views.watch(),
         head: log.watch(),
         clock,
@@ -145,7 +212,25 @@ async fn open(config: &ServeConfig, folder: &DataFolder, token_key: TokenKey) ->
     };
     let shop = Arc::new(shop);
     tokio::spawn(keep_time(Arc::downgrade(&shop)));
-    Ok((shop, runner))
+    tokio::spawn(Door::sweep(Arc::downgrade(&shop), |shop| &shop.door));
+    let sweeper = tokio::spawn(keep_vault(Arc::downgrade(&shop)));
+    Ok((shop, runner, vec![recorder, sweeper]))
+}
+
+/// Writes what accounts still owe the log after a death, then takes what has expired from the vault's disk, now and again.
+async fn keep_vault(shop: Weak<Shop>) {
+    if let Some(shop) = shop.upgrade()
+        && let Err(error) = shop.accounts.recover().await
+    {
+        tracing::warn!(%error, "what accounts owe the log could not be written yet");
+    }
+    while let Some(shop) = shop.upgrade() {
+        if let Err(error) = shop.vault.sweep(shop.clock.now()).await {
+            tracing::warn!(%error, "what has expired could not be taken from the vault yet");
+        }
+        drop(shop);
+        tokio::time::sleep(accounts::SWEEP).await;
+    }
 }
 
 /// Keeps the shop's clock with the log's for as long as the shop is there, and says when this machine's is wrong.
@@ -185,16 +270,42 @@ impl RunningServer {
         self.address
     }
 
+    /// The same as a URL, by HTTPS if it has a certificate.
+    pub fn url(&self) -> String {
+        let scheme = if self.shop.door.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// A token for a role, and perhaps for somebody, as `daybook token` makes it.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub fn token(&self, role: Role, name: Option<&str>, ttl: Duration) -> Result<String, AccountsError> {
+        let keys = self.shop.accounts.keys();
+        Ok(accounts::operator_token(keys, role, name, ttl, self.shop.clock.now())?.0)
+    }
+
+    /// A link that makes the account of the first admin, once; none when there is an admin.
+    ///
+    /// # Errors
+    /// If the log or the vault cannot be read.
+    pub async fn admin_link(&self) -> Result<Option<String>, AccountsError> {
+        let accounts = &self.shop.accounts;
+        let code = accounts.admin_claim_code().await.map_err(|error| AccountsError::Unusable(error.to_string()))?;
+        Ok(code.map(|code| accounts.account_link("claim", &code)))
+    }
+
     /// Stops: no new requests, those that have begun are answered.
     pub async fn shutdown(self) {
         tracing::info!("stopping");
         self.shop.stopping.send_replace(true);
-        let mut serving = self.serving;
-        if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+        if !self.serving.stop(DRAIN).await {
             tracing::warn!("requests did not end in time and were cut off");
-            serving.abort();
         }
-        self.shop.processes.stop().await;
+        tokio::join!(self.shop.processes.stop(), self.shop.webhooks.stop());
+        self.background.iter().for_each(JoinHandle::abort);
+        self.shop.accounts.settle().await;
+        self.shop.access_log.finish().await;
         self.shop.engine.drain().await;
         self.runner.stop().await;
         tracing::info!("stopped");

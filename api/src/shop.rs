@@ -1,28 +1,42 @@
 //! The open shop: everything that requests share.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use domain::StoreConfig;
 use engine::{Engine, LogClock, Processes};
 use event_schemas::Position;
 use event_store::Log;
+use identity::Accounts;
 use projections::{Freshness, ProjectionState, Views};
 use tokio::sync::watch;
+use vault::Vault;
+use webhooks::Webhooks;
 
-use crate::{graphql::Schema, http::Origin, metrics::Metrics, token::TokenKey};
+use crate::{access_log::AccessLog, graphql::Schema, http::Origin, metrics::Metrics, net::Door, rights::LogRights};
 
 /// The open shop.
 pub(crate) struct Shop {
     /// The GraphQL schema.
     pub(crate) schema: Schema,
-    /// The key that signs tokens.
-    pub(crate) token_key: TokenKey,
+    /// Who somebody is: accounts, sessions, tokens.
+    pub(crate) accounts: Accounts,
+    /// What somebody may do, by the views.
+    pub(crate) rights: Arc<LogRights>,
+    /// What was refused at the door.
+    pub(crate) access_log: Arc<AccessLog>,
+    /// Secrets and personal data of accounts.
+    pub(crate) vault: Vault,
     /// Counts of requests.
     pub(crate) metrics: Metrics,
     /// What the store configures.
     pub(crate) config: Arc<StoreConfig>,
     /// Origins of other pages that may use it from a browser.
     pub(crate) cors_origins: Vec<Origin>,
+    /// Who comes in: proxies, connections, limits and documents.
+    pub(crate) door: Door,
     /// The log.
     pub(crate) log: Arc<dyn Log>,
     /// The decider.
@@ -31,6 +45,8 @@ pub(crate) struct Shop {
     pub(crate) clock: Arc<LogClock>,
     /// The processes: gateways, orders, deadlines.
     pub(crate) processes: Processes,
+    /// What tells other systems what happens.
+    pub(crate) webhooks: Webhooks,
     /// The views.
     pub(crate) views: Views,
     /// How far the views have come.
@@ -56,6 +72,11 @@ impl Shop {
         };
         let lag = self.engine.clock().now().signed_duration_since(since).num_milliseconds();
         (freshness.applied(), u64::try_from(lag).unwrap_or(0))
+    }
+
+    /// How the log names an address of the network: by a keyed hash, since the address itself is personal.
+    pub(crate) fn address_in_log(&self, address: IpAddr) -> String {
+        format!("address:{}", self.vault.blind("address", &address.to_canonical().to_string()))
     }
 
     /// Counts a subscription for as long as what this gives is kept, however it ends.

@@ -106,9 +106,17 @@ pub async fn run(args: ListsArgs) -> Result<(), BenchError> {
 /// Opens a shop, making what is not there.
 async fn shop(folder: &Path, events: u64, into: Option<&String>) -> Result<Shop, BenchError> {
     let log = event_store::open(&format!("sqlite:{}", folder.join(format!("events-{events}.db")).display())).await?;
-    if log.head().await?.position == 0 {
-        eprintln!("making a log of {events} events");
-        large_shop::fill(&*log, events).await?;
+    match log.head().await?.position {
+        0 => {
+            eprintln!("making a log of {events} events");
+            large_shop::fill(&*log, events).await?;
+        }
+        // One that was broken off would be measured as if it were whole.
+        kept if kept != events => {
+            let message = format!("the log kept for {events} events has {kept}: remove events-{events}.db to have it made again");
+            return Err(BenchError::Answer(message));
+        }
+        _ => {}
     }
     let beside = || format!("sqlite:{}", folder.join(format!("views-{events}.db")).display());
     let views = Views::open(&into.cloned().unwrap_or_else(beside))?;

@@ -120,9 +120,9 @@ impl History {
         let person = market.person(&mut self.random)?;
         let currency = Currency::new(market.currency)?;
         let (cart_id, now, config) = (CartId(self.ids.next()), self.clock.now(), self.config.clone());
-        self.decide("shopper", CreateCart { cart_id, currency, customer_id: None, now, config: config.clone() }).await?;
+        self.decide("customer", CreateCart { cart_id, currency, customer_id: None, now, config: config.clone() }).await?;
         let lines = self.choose(bulk);
-        self.decide("shopper", SetCartLines { cart_id, lines, now, config: config.clone() }).await?;
+        self.decide("customer", SetCartLines { cart_id, lines, now, config: config.clone() }).await?;
         if self.random.u32(0..100) < 12 {
             return Ok(()); // An abandoned cart.
         }
@@ -136,16 +136,16 @@ impl History {
             now,
             config: config.clone(),
         };
-        self.decide("shopper", details).await?;
+        self.decide("customer", details).await?;
         let (order_id, payment_id) = (OrderId(self.ids.next()), PaymentId(self.ids.next()));
         let number = order_id.number();
-        let placed = self.try_decide("shopper", Checkout { cart_id, order_id, number, payment_id, now, config }).await?;
+        let placed = self.try_decide("customer", Checkout { cart_id, order_id, number, payment_id, now, config }).await?;
         if !placed {
             return Ok(()); // Somebody else took the last unit.
         }
         let token = if self.random.u32(0..100) < 3 { "sandbox_decline" } else { "sandbox_card" }.to_owned();
         let declined = token == "sandbox_decline";
-        self.decide("shopper", ConfirmPayment { payment_id, token, capture: true, now }).await?;
+        self.decide("customer", ConfirmPayment { payment_id, token, capture: true, now }).await?;
         if !declined {
             self.plan_rest(order_id, payment_id).await?;
         }

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::{
-    TokenError, TokenKey,
-    access::{Caller, Role},
-};
+use crate::{AccountsError, RunningServer, access::Role};
 
 /// How long the tokens hold that the demo prints.
 const TOKENS_HOLD: Duration = Duration::from_secs(24 * 3600);
@@ -16,7 +12,7 @@ const TOKENS_HOLD: Duration = Duration::from_secs(24 * 3600);
 /// Queries to paste into the page: what each shows, who may ask it, and its text.
 pub(crate) const EXAMPLES: [(&str, Option<Role>, &str); 3] = [
     (
-        "What a shopper sees",
+        "What a customer sees",
         None,
         "{ products(first: 5, filter: { text: \"sencha\" }) { totalCount nodes { title variants { sku name price(currency: \"EUR\") { amount currency } } } } }",
     ),
@@ -36,21 +32,17 @@ pub(crate) const EXAMPLES: [(&str, Option<Role>, &str); 3] = [
 const ROLES: [Role; 3] = [Role::Merchant, Role::Analyst, Role::Auditor];
 
 /// Tokens for the demo's roles, by role name.
-fn tokens(key: &TokenKey, now: DateTime<Utc>) -> Result<Vec<(Role, String)>, TokenError> {
-    let issue = |role: Role| {
-        let caller = Caller { role, subject: Some("demo".to_owned()) };
-        Ok((role, key.issue(&caller, TOKENS_HOLD, now)?.0))
-    };
-    ROLES.into_iter().map(issue).collect()
+fn tokens(server: &RunningServer) -> Result<Vec<(Role, String)>, AccountsError> {
+    ROLES.into_iter().map(|role| Ok((role, server.token(role, Some("demo"), TOKENS_HOLD)?))).collect()
 }
 
 /// The greeting, in words.
 ///
 /// # Errors
 /// When a token cannot be signed.
-pub(crate) fn greeting(url: &str, key: &TokenKey, now: DateTime<Utc>) -> Result<String, TokenError> {
+pub(crate) fn greeting(url: &str, server: &RunningServer) -> Result<String, AccountsError> {
     let mut text = format!("\nThe demo shop is open: {url}\n\nTokens, for a day (send as `Authorization: Bearer …`):\n");
-    for (role, token) in tokens(key, now)? {
+    for (role, token) in tokens(server)? {
         text.push_str(&format!("  {:<9} {token}\n", role.name()));
     }
     text.push_str("\nTry these at the URL above:\n");
@@ -66,9 +58,9 @@ pub(crate) fn greeting(url: &str, key: &TokenKey, now: DateTime<Utc>) -> Result<
 ///
 /// # Errors
 /// When a token cannot be signed.
-pub(crate) fn greeting_json(url: &str, key: &TokenKey, now: DateTime<Utc>) -> Result<Value, TokenError> {
+pub(crate) fn greeting_json(url: &str, server: &RunningServer) -> Result<Value, AccountsError> {
     let tokens: serde_json::Map<String, Value> =
-        tokens(key, now)?.into_iter().map(|(role, token)| (role.name().to_owned(), token.into())).collect();
+        tokens(server)?.into_iter().map(|(role, token)| (role.name().to_owned(), token.into())).collect();
     let queries: Vec<Value> = EXAMPLES
         .into_iter()
         .map(|(what, role, query)| json!({ "what": what, "role": role.map(|role| role.name()), "query": query }))

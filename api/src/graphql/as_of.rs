@@ -7,8 +7,10 @@ use event_schemas::{OrderId, PaymentId, ProductId, Recorded, StockId, StreamId, 
 use projections::{Projection, RowCache, fold_in_memory};
 
 use crate::{
+    access::{Caller, Permission},
     graphql::{
         history,
+        loader::{OrderById, load},
         order::{Order, OrderDetails},
         payment::Payment,
         problem,
@@ -73,13 +75,16 @@ pub(crate) async fn product(ctx: &Context<'_>, id: ProductId, as_of: AsOf) -> Re
     Ok(Some(product.holding(variants.collect())))
 }
 
-/// An order as it was; null if it did not exist.
+/// An order as it was; null if it did not exist, or is not there for the caller.
 pub(crate) async fn order(ctx: &Context<'_>, id: OrderId, payments: &[PaymentId], as_of: AsOf) -> Result<Option<Order>, Error> {
     let streams = payments.iter().map(|payment| StreamId::new("payment", payment));
     let streams = std::iter::once(StreamId::new("order", id)).chain(streams).collect::<Vec<_>>();
     let orders = fold(ctx, streams.clone(), as_of, &projections::ORDERS).await?;
     let payments = fold(ctx, streams, as_of, &projections::PAYMENTS).await?;
     let Some(row) = orders.held::<projections::Order>().pop() else { return Ok(None) };
+    if !ctx.data::<Caller>()?.reaches(row.customer_id.as_ref(), Permission::ViewOrders) {
+        return Ok(None);
+    }
     let details = OrderDetails {
         lines: orders.held(),
         charges: orders.held(),
@@ -91,10 +96,14 @@ pub(crate) async fn order(ctx: &Context<'_>, id: OrderId, payments: &[PaymentId]
     Ok(Some(Order::past(row, details)))
 }
 
-/// A payment as it was; null if it did not exist.
+/// A payment as it was; null if it did not exist, or is not there for the caller.
 pub(crate) async fn payment(ctx: &Context<'_>, id: PaymentId, as_of: AsOf) -> Result<Option<Payment>, Error> {
     let past = fold(ctx, vec![StreamId::new("payment", id)], as_of, &projections::PAYMENTS).await?;
-    Ok(past.held::<projections::Payment>().pop().map(|row| Payment::past(row, past.held())))
+    let Some(row) = past.held::<projections::Payment>().pop() else { return Ok(None) };
+    // An order's customer never changes, so that the order as it is now says whose the payment was.
+    let order = load(ctx, OrderById(row.order_id)).await?;
+    let is_there = Payment::visible(ctx, Some(row.clone()), order.as_ref())?.is_some();
+    Ok(is_there.then(|| Payment::past(row, past.held())))
 }
 
 /// A stock level as it was; null if there was none.

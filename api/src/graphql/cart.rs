@@ -7,6 +7,7 @@ use domain::pricing::{self, Item};
 use event_schemas::{CartId, Currency, PricingBasis, ProductId, Timestamp, VariantId};
 
 use crate::{
+    access::{Caller, Permission},
     graphql::{
         address::Address,
         global_id::{self, Kind},
@@ -33,7 +34,7 @@ pub(crate) enum CartState {
     Expired,
 }
 
-/// A shopping cart. Whoever knows its id may use it.
+/// A shopping cart. One that a customer began is theirs; a guest's can be used by whoever knows its id.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Cart {
@@ -160,7 +161,7 @@ impl Cart {
     /// The order that it became.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
         match self.row.order_id {
-            Some(order) => Ok(load(ctx, OrderById(order)).await?.map(Order::new)),
+            Some(order) => Order::visible(ctx, load(ctx, OrderById(order)).await?),
             None => Ok(None),
         }
     }
@@ -216,10 +217,11 @@ impl CartLine {
     }
 }
 
-/// A cart of the views, as they are now.
+/// A cart of the views, as they are now, if it is there for the caller: a customer's cart is for them and for staff.
 pub(crate) async fn find(ctx: &Context<'_>, id: CartId) -> Result<Option<Cart>, Error> {
-    let views = &ctx.data::<Arc<Shop>>()?.views;
-    Ok(views.read(move |reader| reader.cart(id)).await.map_err(problem::view)?.map(Cart::new))
+    let (views, caller) = (&ctx.data::<Arc<Shop>>()?.views, ctx.data::<Caller>()?);
+    let row = views.read(move |reader| reader.cart(id)).await.map_err(problem::view)?;
+    Ok(row.filter(|row| caller.reaches(row.customer_id.as_ref(), Permission::ViewOrders)).map(Cart::new))
 }
 
 #[derive(Default)]
@@ -227,7 +229,7 @@ pub(crate) struct CartQuery;
 
 #[Object]
 impl CartQuery {
-    /// A cart, for whoever knows its id.
+    /// A cart: a customer's for them and for staff, a guest's for whoever knows its id.
     async fn cart(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Cart>, Error> {
         find(ctx, global_id::decode(Kind::Cart, &id).ok_or_else(|| problem::bad_id("id"))?).await
     }

@@ -4,17 +4,21 @@ use async_graphql::{Context, Error, ID, InputObject, Object};
 use domain::{CartLineChange, Checkout, CreateCart, InTurn, QuantityChange, SetCartDetails, SetCartLines};
 use event_schemas::{CartId, CommerceEvent, CouponCode, OrderEvent, OrderId, PaymentEvent, PaymentId, Personal};
 
-use crate::graphql::{
-    address::AddressInput,
-    cart::{self, Cart},
-    changed::{order_at, payment_at},
-    command::{Outside, carry_out, input, payload, read_back},
-    global_id::Kind,
-    order::Order,
-    payment::Payment,
-    read_input,
-    scalar::{CurrencyCode, Long},
-    user_error::UserError,
+use crate::{
+    access::Permission,
+    graphql::{
+        address::AddressInput,
+        cart::{self, Cart},
+        changed::{order_at, payment_at},
+        command::{Outside, carry_out, input, payload, read_back},
+        global_id::Kind,
+        order::Order,
+        own::{Reaching, Thing},
+        payment::Payment,
+        read_input,
+        scalar::{CurrencyCode, Long},
+        user_error::UserError,
+    },
 };
 
 input! {
@@ -125,9 +129,10 @@ fn set_lines(
     outside: &Outside<'_>,
     cart_id: &ID,
     lines: Result<Vec<CartLineChange>, UserError>,
-) -> Result<SetCartLines, UserError> {
+) -> Result<Reaching<SetCartLines>, UserError> {
     let cart_id = read_input::id(Kind::Cart, cart_id, &["cartId"])?;
-    Ok(SetCartLines { cart_id, lines: lines?, now: outside.now, config: outside.config.clone() })
+    let set = SetCartLines { cart_id, lines: lines?, now: outside.now, config: outside.config.clone() };
+    Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), set))
 }
 
 fn email(text: &str) -> Result<Personal<String>, UserError> {
@@ -244,8 +249,9 @@ impl CartMutation {
             let upper = |codes: Vec<String>| codes.iter().map(|code| code.trim().to_uppercase()).collect::<Vec<_>>();
             let codes = input.coupon_codes.map(upper);
             let codes = codes.map(|codes| read_input::names::<CouponCode>(&codes, &["couponCodes"])).transpose()?;
-            Ok(SetCartDetails {
-                cart_id: read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?,
+            let cart_id = read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?;
+            let details = SetCartDetails {
+                cart_id,
                 email: input.email.as_deref().map(email).transpose()?,
                 shipping_address: input.shipping_address.map(|address| address.read("shippingAddress")).transpose()?,
                 billing_address: input.billing_address.map(|address| address.read("billingAddress")).transpose()?,
@@ -253,7 +259,8 @@ impl CartMutation {
                 coupon_codes: codes,
                 now: outside.now,
                 config: outside.config.clone(),
-            })
+            };
+            Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), details))
         })
         .await
     }
@@ -265,15 +272,16 @@ impl CartMutation {
         #[graphql(desc = "The cart.")] input: CartCheckoutInput,
     ) -> Result<CartCheckoutPayload, Error> {
         let outcome = carry_out(ctx, "cartCheckout", input, |input, outside| {
-            let order_id = OrderId(outside.new_id());
-            Ok(Checkout {
-                cart_id: read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?,
+            let (order_id, cart_id) = (OrderId(outside.new_id()), read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?);
+            let checkout = Checkout {
+                cart_id,
                 order_id,
                 number: order_id.number(),
                 payment_id: PaymentId(outside.new_id()),
                 now: outside.now,
                 config: outside.config.clone(),
-            })
+            };
+            Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), checkout))
         });
         let outcome = match outcome.await? {
             Ok(outcome) => outcome,

@@ -4,11 +4,31 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Error};
 use event_schemas::{CategoryId, OrderId, PaymentId, ProductId, StockId};
+use projections::Reader;
 
 use crate::{
     graphql::{category::Category, order::Order, payment::Payment, problem, product::Product, stock::StockLevel},
     shop::Shop,
 };
+
+/// An order as it is now, if it is there for the caller.
+pub(crate) async fn order_at(ctx: &Context<'_>, id: Option<OrderId>) -> Result<Option<Order>, Error> {
+    let Some(id) = id else { return Ok(None) };
+    let views = &ctx.data::<Arc<Shop>>()?.views;
+    Order::visible(ctx, views.read(move |reader| reader.order(id)).await.map_err(problem::view)?)
+}
+
+/// A payment as it is now, if it is there for the caller.
+pub(crate) async fn payment_at(ctx: &Context<'_>, id: Option<PaymentId>) -> Result<Option<Payment>, Error> {
+    let Some(id) = id else { return Ok(None) };
+    let read = move |reader: &Reader<'_>| {
+        let payment = reader.payment(id)?;
+        let order = payment.as_ref().map(|payment| reader.order(payment.order_id)).transpose()?;
+        Ok((payment, order.flatten()))
+    };
+    let (payment, order) = ctx.data::<Arc<Shop>>()?.views.read(read).await.map_err(problem::view)?;
+    Payment::visible(ctx, payment, order.as_ref())
+}
 
 macro_rules! changed {
     ($($(#[$meta:meta])* $name:ident($id:ty) -> $thing:ty = |$reader:ident, $key:ident| $read:expr;)+) => {$(
@@ -23,10 +43,6 @@ macro_rules! changed {
 }
 
 changed! {
-    /// An order as it is now.
-    order_at(OrderId) -> Order = |reader, id| reader.order(id);
-    /// A payment as it is now.
-    payment_at(PaymentId) -> Payment = |reader, id| reader.payment(id);
     /// A product as it is now, whatever its state.
     product_at(ProductId) -> Product = |reader, id| reader.product(id);
     /// A category as it is now.

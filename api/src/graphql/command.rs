@@ -10,7 +10,15 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    graphql::{RequestContext, problem, scalar::Long, user_error::UserError, user_error_code::UserErrorCode},
+    access::{Caller, Permission},
+    graphql::{
+        RequestContext,
+        own::{Reaching, Thing},
+        problem,
+        scalar::Long,
+        user_error::UserError,
+        user_error_code::UserErrorCode,
+    },
     shop::Shop,
 };
 
@@ -96,10 +104,16 @@ pub(crate) struct Outside<'s> {
     pub(crate) config: &'s Arc<StoreConfig>,
     /// The customer who asks, if known.
     pub(crate) customer_id: Option<CustomerId>,
+    caller: &'s Caller,
     shop: &'s Shop,
 }
 
 impl Outside<'_> {
+    /// A decision about a thing that may belong to a customer, as the caller may make it.
+    pub(crate) fn reaching<D>(&self, everyones: Permission, thing: Thing, decision: D) -> Reaching<D> {
+        Reaching::new(self.caller, everyones, thing, decision)
+    }
+
     /// A new id.
     pub(crate) fn new_id(&self) -> Uuid {
         self.shop.engine.ids().next()
@@ -121,7 +135,13 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
         Ok(idempotency) => idempotency,
         Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
     };
-    let outside = Outside { now: shop.engine.clock().now(), config: &shop.config, customer_id: request.customer_id(), shop };
+    let outside = Outside {
+        now: shop.engine.clock().now(),
+        config: &shop.config,
+        customer_id: request.caller.customer_id(),
+        caller: &request.caller,
+        shop,
+    };
     let decision = match decision(input, &outside) {
         Ok(decision) => decision,
         Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
@@ -169,7 +189,7 @@ fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationI
         let message = format!("a key has 1 to {LONGEST_KEY} characters, and no control characters");
         UserError::invalid(&["idempotencyKey"], message)
     })?;
-    if request.caller.subject.is_none() && key.chars().count() < SHARED_KEY {
+    if !request.caller.is_somebody() && key.chars().count() < SHARED_KEY {
         let message = format!("without a token that names you, a key needs at least {SHARED_KEY} characters, such as a UUID");
         return Err(UserError::invalid(&["idempotencyKey"], message));
     }

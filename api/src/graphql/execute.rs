@@ -1,6 +1,7 @@
 //! One operation from its text to its answer: parsed, measured, run, and told how fresh it is.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -10,16 +11,16 @@ use async_graphql::{
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     value,
 };
-use event_schemas::{CustomerId, Position};
+use event_schemas::Position;
 use futures::{StreamExt, stream::BoxStream};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    access::{Caller, Role},
+    access::{Caller, Identity},
     graphql::loader::Loaders,
     http::{Incoming, Refused, coded},
-    limits,
+    limits::{self, Measured},
     metrics::OperationKind,
     shop::Shop,
 };
@@ -32,6 +33,10 @@ const MIN_POSITION_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct RequestContext {
     /// Who sent it.
     pub(crate) caller: Caller,
+    /// The client's address.
+    pub(crate) address: Option<IpAddr>,
+    /// What the client calls itself, for the list of devices that its owner is shown.
+    pub(crate) user_agent: Option<String>,
     /// What its log lines and events are found by.
     pub(crate) correlation_id: Uuid,
     /// The W3C trace that it belongs to.
@@ -50,10 +55,13 @@ impl RequestContext {
         tracing::error_span!("request", correlation_id = %self.correlation_id)
     }
 
-    /// The customer that the caller is, if it is one that the shop can tell apart.
-    pub(crate) fn customer_id(&self) -> Option<CustomerId> {
-        let subject = self.caller.subject.as_ref().filter(|_| self.caller.role == Role::Shopper)?;
-        CustomerId::new(subject.clone()).ok()
+    /// How the access log names whoever sent it: nobody in particular is told apart by a keyed hash of the address, which is
+    /// personal and never in the log itself.
+    pub(crate) fn known_as(&self, shop: &Shop) -> String {
+        match (self.caller.is_somebody(), self.address) {
+            (false, Some(address)) => shop.address_in_log(address),
+            _ => self.caller.actor(),
+        }
     }
 }
 
@@ -61,6 +69,8 @@ impl RequestContext {
 pub(crate) struct Prepared {
     /// What it asks for.
     pub(crate) kind: OperationKind,
+    /// How much of it.
+    pub(crate) measured: Measured,
     request: Request,
     context: Arc<RequestContext>,
 }
@@ -73,12 +83,12 @@ impl Prepared {
     pub(crate) fn new(incoming: Incoming, mut context: RequestContext) -> Result<Self, Refused> {
         let exceeded =
             |limit: limits::Exceeded| Refused::document(vec![coded(ServerError::new(limit.message, None), limit.code)]);
-        limits::scan(&incoming.query).and_then(|()| limits::without_nul(&incoming.variables)).map_err(exceeded)?;
+        limits::scan(&incoming.query).and_then(|()| limits::check_variables(&incoming.variables)).map_err(exceeded)?;
         let parsed = async_graphql::parser::parse_query(&incoming.query);
         let document =
             parsed.map_err(|error| Refused::document(vec![coded(ServerError::from(error), "GRAPHQL_PARSE_FAILED")]))?;
         let operation = selected(&document, incoming.operation_name.as_deref())?;
-        limits::measure(&document, operation, &incoming.variables).map_err(exceeded)?;
+        let measured = limits::measure(&document, operation, &incoming.variables).map_err(exceeded)?;
         let kind = match operation.ty {
             OperationType::Query => OperationKind::Query,
             OperationType::Mutation => OperationKind::Mutation,
@@ -89,7 +99,12 @@ impl Prepared {
         let mut request = Request::new(incoming.query).variables(incoming.variables);
         request.operation_name = incoming.operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, request: request.data(context.caller.clone()).data(context.clone()), context })
+        Ok(Self { kind, measured, request: request.data(context.caller.clone()).data(context.clone()), context })
+    }
+
+    /// Who sent it.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.context.caller
     }
 
     /// Runs a query or a mutation.
@@ -98,9 +113,10 @@ impl Prepared {
     /// [`Refused`] when the views do not reach the position that the request asks for.
     pub(crate) async fn execute(self, shop: &Arc<Shop>) -> Result<Response, Refused> {
         self.wait(shop).await?;
+        let finish = self.finish(shop);
         let request = self.request.data(Loaders::new(shop)).data(shop.clone());
         let response = shop.schema.execute(request).instrument(self.context.span()).await;
-        Ok(finished(shop, response))
+        Ok(finish.answer(shop, response))
     }
 
     /// Runs any operation: a subscription answers until it ends, the others once.
@@ -109,11 +125,17 @@ impl Prepared {
     /// As [`Prepared::execute`].
     pub(crate) async fn stream(self, shop: &Arc<Shop>) -> Result<BoxStream<'static, Response>, Refused> {
         self.wait(shop).await?;
+        let finish = self.finish(shop);
         let request = self.request.data(Loaders::new(shop)).data(shop.clone());
         let (shop, span) = (shop.clone(), self.context.span());
         let mut answers = shop.schema.execute_stream(request);
         let answers = futures::stream::poll_fn(move |cx| span.in_scope(|| answers.poll_next_unpin(cx)));
-        Ok(answers.map(move |response| finished(&shop, response)).boxed())
+        Ok(answers.map(move |response| finish.answer(&shop, response)).boxed())
+    }
+
+    fn finish(&self, shop: &Shop) -> Finish {
+        let hides_names = shop.door.production && matches!(self.context.caller.identity(), Identity::Nobody);
+        Finish { cost: self.measured.cost, hides_names }
     }
 
     async fn wait(&self, shop: &Shop) -> Result<(), Refused> {
@@ -142,12 +164,26 @@ fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<
     })
 }
 
-/// Gives every error a code, and tells how fresh the answer is.
-fn finished(shop: &Shop, mut response: Response) -> Response {
-    for error in std::mem::take(&mut response.errors) {
-        let code = if error.path.is_empty() { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
-        response.errors.push(coded(error, code));
+/// What an answer needs before it is sent.
+#[derive(Debug, Clone, Copy)]
+struct Finish {
+    cost: u64,
+    /// Whether errors must not propose names that the caller did not write.
+    hides_names: bool,
+}
+
+impl Finish {
+    /// Gives every error a code, and tells how fresh the answer is and what was asked for.
+    fn answer(self, shop: &Shop, mut response: Response) -> Response {
+        for mut error in std::mem::take(&mut response.errors) {
+            let code = if error.path.is_empty() { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
+            if let Some(end) = error.message.find(" Did you mean").filter(|_| self.hides_names) {
+                error.message.truncate(end);
+            }
+            response.errors.push(coded(error, code));
+        }
+        let (applied, lag) = shop.freshness();
+        let response = response.extension("cost", value!({ "requested": self.cost, "limit": limits::COST }));
+        response.extension("daybook", value!({ "position": applied, "lagMs": lag }))
     }
-    let (applied, lag) = shop.freshness();
-    response.extension("daybook", value!({ "position": applied, "lagMs": lag }))
 }

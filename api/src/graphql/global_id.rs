@@ -28,9 +28,19 @@ pub(crate) enum Kind {
     Promotion,
     /// A review.
     Review,
+    /// An account.
+    Account,
+    /// A session of an account.
+    Session,
+    /// A passkey of an account.
+    Passkey,
+    /// An API key.
+    ApiKey,
+    /// A webhook.
+    Webhook,
 }
 
-const KINDS: [(Kind, &str); 10] = [
+const KINDS: [(Kind, &str); 15] = [
     (Kind::Product, "product"),
     (Kind::Variant, "variant"),
     (Kind::Category, "category"),
@@ -41,6 +51,11 @@ const KINDS: [(Kind, &str); 10] = [
     (Kind::Stock, "stock"),
     (Kind::Promotion, "promotion"),
     (Kind::Review, "review"),
+    (Kind::Account, "account"),
+    (Kind::Session, "session"),
+    (Kind::Passkey, "passkey"),
+    (Kind::ApiKey, "api_key"),
+    (Kind::Webhook, "webhook"),
 ];
 
 impl Kind {

@@ -32,7 +32,7 @@ pub(crate) struct HistoryEntry {
     event_type: String,
     /// The version of the shape of `change`.
     version: u32,
-    /// Who did it: `shopper`, `merchant:ana`, `process:orders`.
+    /// Who did it: `customer` (in older logs `shopper`), `support:0197…`, `merchant:ana`, `process:orders`.
     actor: Option<String>,
     /// The request that it goes back to.
     correlation_id: Option<String>,

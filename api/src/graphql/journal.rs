@@ -62,7 +62,7 @@ impl JournalLine {
     /// The order, if it is about one.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
         match self.order_id {
-            Some(order) => Ok(load(ctx, OrderById(order)).await?.map(Order::new)),
+            Some(order) => Order::visible(ctx, load(ctx, OrderById(order)).await?),
             None => Ok(None),
         }
     }

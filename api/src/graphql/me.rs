@@ -6,9 +6,9 @@ use async_graphql::{ComplexObject, Context, Error, Object, SimpleObject};
 use projections::{OrderFilter, OrderSort};
 
 use crate::{
-    access::{Caller, Role},
+    access::{Caller, Permission, Role},
     graphql::{
-        RequestContext,
+        account::{Account, account_at},
         order::Order,
         page::{self, List, Paging},
         problem,
@@ -20,9 +20,13 @@ use crate::{
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Me {
-    /// What the caller is to the shop.
+    /// The built-in role that says most about the caller; `roles` and `permissions` say it all.
     role: Role,
-    /// Who the caller is, if the token says so.
+    /// The names of the caller's roles, the shop's own among them; none for an API key.
+    roles: Vec<String>,
+    /// What the caller may do that not everyone may.
+    permissions: Vec<Permission>,
+    /// Who the caller is, if the token says so: an account, an API key, or the name that the token was made for.
     subject: Option<String>,
     /// How the log records what the caller does.
     actor: String,
@@ -30,6 +34,11 @@ pub(crate) struct Me {
 
 #[ComplexObject]
 impl Me {
+    /// The account that the caller is signed in to; null for everyone else.
+    async fn account(&self, ctx: &Context<'_>) -> Result<Option<Account>, Error> {
+        account_at(ctx, ctx.data::<Caller>()?.account().map(|(id, _)| id)).await
+    }
+
     /// The caller's own orders, the newest first; none for a guest, whose orders are found by their ids.
     async fn orders(
         &self,
@@ -40,7 +49,7 @@ impl Me {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<List<Order>, Error> {
         let page = Paging { first, after, last, before }.page(ctx)?;
-        let Some(customer_id) = ctx.data::<Arc<RequestContext>>()?.customer_id() else {
+        let Some(customer_id) = ctx.data::<Caller>()?.customer_id() else {
             return Ok(page::connection([], false, false, Some(0)));
         };
         let filter = OrderFilter { customer_id: Some(customer_id), ..OrderFilter::default() };
@@ -55,9 +64,15 @@ pub(crate) struct MeQuery;
 
 #[Object]
 impl MeQuery {
-    /// Who the caller is to the shop: a shopper unless a token says otherwise.
+    /// Who the caller is to the shop: a customer unless a token says otherwise.
     async fn me(&self, ctx: &Context<'_>) -> Result<Me, Error> {
         let caller = ctx.data::<Caller>()?;
-        Ok(Me { role: caller.role, subject: caller.subject.clone(), actor: caller.actor() })
+        Ok(Me {
+            role: caller.role(),
+            roles: caller.roles().to_vec(),
+            permissions: caller.permissions().iter().collect(),
+            subject: caller.subject(),
+            actor: caller.actor(),
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The GraphQL schema: what clients see, one noun per file.
 
+mod account;
 mod address;
 mod anomaly;
 mod as_of;
@@ -15,10 +16,12 @@ mod execute;
 mod facets;
 mod follow;
 mod global_id;
-mod history;
+pub(crate) mod history;
+mod identity_call;
 mod journal;
 mod loader;
 mod log;
+mod login_mutations;
 mod me;
 mod money;
 mod node;
@@ -27,6 +30,7 @@ mod order_mutations;
 mod order_parts;
 mod order_query;
 mod order_status;
+mod own;
 mod page;
 mod payment;
 mod payment_mutations;
@@ -37,14 +41,21 @@ mod product_mutations;
 mod promotion_mutations;
 mod read_input;
 mod review;
+mod rights_mutations;
+mod rights_query;
 mod sales;
 mod scalar;
+mod security_mutations;
 mod stock;
 mod stock_mutations;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod user_error;
 mod user_error_code;
 mod variant;
+mod webhook;
+mod webhook_mutations;
 
 use async_graphql::{MergedObject, Schema as GraphQlSchema};
 
@@ -72,6 +83,9 @@ pub(crate) struct Query(
     node::NodeQuery,
     log::LogQuery,
     dead_letter::DeadLetterQuery,
+    account::AccountQuery,
+    rights_query::RightsQuery,
+    webhook::WebhookQuery,
 );
 
 /// What can be done.
@@ -85,6 +99,10 @@ pub(crate) struct Mutation(
     promotion_mutations::PromotionMutation,
     order_mutations::OrderMutation,
     dead_letter::DeadLetterMutation,
+    login_mutations::LoginMutation,
+    security_mutations::SecurityMutation,
+    rights_mutations::RightsMutation,
+    webhook_mutations::WebhookMutation,
 );
 
 /// The schema, ready to run.
@@ -99,6 +117,11 @@ pub(crate) fn schema() -> Schema {
         .override_output_type_description::<List<history::HistoryEntry>>("A page of events.")
         .override_output_type_description::<List<journal::JournalLine>>("A page of the journal.")
         .override_output_type_description::<List<anomaly::Anomaly>>("A page of anomalies.")
+        .override_output_type_description::<List<account::Account>>("A page of accounts.")
+        .override_output_type_description::<List<rights_query::ApiKey>>("A page of API keys.")
+        .override_output_type_description::<List<rights_query::AccessEntry>>("A page of refusals.")
+        .override_output_type_description::<List<webhook::Webhook>>("A page of webhooks.")
+        .override_output_type_description::<List<webhook::WebhookFailure>>("A page of events that could not be delivered.")
         .finish()
 }
 

@@ -5,6 +5,7 @@ use async_graphql::{Context, Error, ID, Interface, Object};
 use crate::{
     access::{Caller, Permission},
     graphql::{
+        account::{Account, account_at},
         cart::{self, Cart},
         category::Category,
         changed::{payment_at, stock_at},
@@ -41,6 +42,8 @@ pub(crate) enum Node {
     StockLevel(StockLevel),
     /// A review.
     Review(Review),
+    /// An account.
+    Account(Account),
 }
 
 /// The thing of an id: null when there is none, when the caller may not see it, and for kinds that are not nodes.
@@ -60,11 +63,12 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         Kind::Variant => variant(ctx, own!()).await?.map(Node::Variant),
         Kind::Category => Category::visible(ctx, load(ctx, CategoryById(own!())).await?)?.map(Node::Category),
         Kind::Cart => cart::find(ctx, own!()).await?.map(Node::Cart),
-        Kind::Order => load(ctx, OrderById(own!())).await?.map(|row| Node::Order(Order::new(row))),
+        Kind::Order => Order::visible(ctx, load(ctx, OrderById(own!())).await?)?.map(Node::Order),
         Kind::Payment => payment_at(ctx, Some(own!())).await?.map(Node::Payment),
         Kind::Stock if may(Permission::ViewStock) => stock_at(ctx, Some(own!())).await?.map(Node::StockLevel),
-        Kind::Review if may(Permission::ViewOrders) => review_at(ctx, Some(own!())).await?.map(Node::Review),
-        Kind::Stock | Kind::Review | Kind::Fulfilment | Kind::Promotion => None,
+        Kind::Account => account_at(ctx, Some(own!())).await?.map(Node::Account),
+        Kind::Review => review_at(ctx, Some(own!())).await?.map(Node::Review),
+        Kind::Stock | Kind::Fulfilment | Kind::Promotion | Kind::Session | Kind::Passkey | Kind::ApiKey | Kind::Webhook => None,
     })
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, Error, ID, SimpleObject};
-use event_schemas::{OrderId, StreamId, Timestamp};
+use event_schemas::{CustomerId, OrderId, StreamId, Timestamp};
 
 use crate::{
-    access::{Permission, sees},
+    access::{Caller, Permission, sees},
     graphql::{
         address::Address,
         global_id::{self, Kind},
@@ -89,6 +89,8 @@ pub(crate) struct Order {
     updated_at: Timestamp,
     #[graphql(skip)]
     order_id: OrderId,
+    #[graphql(skip)]
+    owner: Option<CustomerId>,
     /// Its parts, when it is shown as it was.
     #[graphql(skip)]
     past: Option<Arc<OrderDetails>>,
@@ -115,7 +117,8 @@ impl Order {
             shipping_address: row.shipping_address.as_ref().map(Address::from),
             billing_address: row.billing_address.as_ref().map(Address::from),
             country: row.country.map(|country| country.to_string()),
-            customer_id: row.customer_id.map(|customer| customer.to_string()),
+            customer_id: row.customer_id.as_ref().map(ToString::to_string),
+            owner: row.customer_id,
             placed_at: row.placed_at,
             pay_by: row.pay_by,
             paid_at: row.paid_at,
@@ -127,6 +130,13 @@ impl Order {
             order_id: row.order_id,
             past: None,
         }
+    }
+
+    /// The order of a row, if it is there for the caller: a customer's order is for them and for staff.
+    pub(crate) fn visible(ctx: &Context<'_>, row: Option<projections::Order>) -> Result<Option<Self>, Error> {
+        let caller = ctx.data::<Caller>()?;
+        let reached = row.filter(|row| caller.reaches(row.customer_id.as_ref(), Permission::ViewOrders));
+        Ok(reached.map(Self::new))
     }
 
     /// An order as it was, with its parts then.
@@ -182,8 +192,11 @@ impl Order {
         Ok(rows.into_iter().map(OrderReturn::from).collect())
     }
 
-    /// Its payments, the oldest first.
+    /// Its payments, the oldest first; none if the caller may not see them.
     async fn payments(&self, ctx: &Context<'_>) -> Result<Vec<Payment>, Error> {
+        if !ctx.data::<Caller>()?.reaches(self.owner.as_ref(), Permission::ViewPayments) {
+            return Ok(Vec::new());
+        }
         let rows = match &self.past {
             Some(past) => past.payments.clone(),
             None => load(ctx, PaymentsOf(self.order_id)).await?.unwrap_or_default(),

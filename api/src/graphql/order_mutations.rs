@@ -14,6 +14,7 @@ use crate::{
         command::{MutationInput, Outside, carry_out, input, payload, read_back},
         global_id::{self, Kind},
         order::Order,
+        own::Thing,
         read_input,
         review::{Review, review_at},
         scalar::Long,
@@ -252,16 +253,18 @@ impl OrderMutation {
                 }
                 text => Ok(text.map(Personal)),
             };
-            Ok(SubmitReview {
+            let order_id = read_input::id(Kind::Order, &input.order_id, &["orderId"])?;
+            let submit = SubmitReview {
                 review: ReviewSubmitted {
                     review_id: ReviewId(outside.new_id()),
-                    order_id: read_input::id(Kind::Order, &input.order_id, &["orderId"])?,
+                    order_id,
                     customer_id: outside.customer_id.clone(),
                     rating: u8::try_from(input.rating.0).unwrap_or(0),
                     title: text(input.title, "title")?,
                     comment: text(input.comment, "comment")?,
                 },
-            })
+            };
+            Ok(outside.reaching(Permission::ViewOrders, Thing::Order(order_id), submit))
         });
         let outcome = match outcome.await? {
             Ok(outcome) => outcome,

@@ -87,7 +87,7 @@ pub(crate) struct OrderQuery;
 
 #[Object]
 impl OrderQuery {
-    /// An order, for whoever knows its id; as it was at a moment, if asked.
+    /// An order: a customer's for them and for staff, a guest's for whoever knows its id; as it was at a moment, if asked.
     async fn order(
         &self,
         ctx: &Context<'_>,
@@ -96,7 +96,7 @@ impl OrderQuery {
     ) -> Result<Option<Order>, Error> {
         let id: OrderId = global_id::decode(Kind::Order, &id).ok_or_else(|| problem::bad_id("id"))?;
         let Some(as_of) = as_of else {
-            return Ok(load(ctx, OrderById(id)).await?.map(Order::new));
+            return Order::visible(ctx, load(ctx, OrderById(id)).await?);
         };
         let payments = load(ctx, PaymentsOf(id)).await?.unwrap_or_default();
         let payments: Vec<PaymentId> = payments.into_iter().map(|payment| payment.payment_id).collect();

@@ -7,9 +7,10 @@ use event_schemas::{PaymentId, StreamId, Timestamp};
 use projections::PaymentFilter;
 
 use crate::{
-    access::{Permission, sees},
+    access::{Caller, Permission, sees},
     graphql::{
         as_of::{self, AsOf},
+        changed::payment_at,
         global_id::{self, Kind},
         history::{self, HistoryEntry},
         loader::{OrderById, RefundsOf, load},
@@ -159,6 +160,20 @@ impl Payment {
         }
     }
 
+    /// The payment of a row, if it is there for the caller: it belongs to whom its order belongs to.
+    pub(crate) fn visible(
+        ctx: &Context<'_>,
+        row: Option<projections::Payment>,
+        order: Option<&projections::Order>,
+    ) -> Result<Option<Self>, Error> {
+        let caller = ctx.data::<Caller>()?;
+        let reached = match order {
+            Some(order) => caller.reaches(order.customer_id.as_ref(), Permission::ViewPayments),
+            None => caller.may(Permission::ViewPayments),
+        };
+        Ok(row.filter(|_| reached).map(Self::new))
+    }
+
     /// A payment as it was, with its refunds then.
     pub(crate) fn past(row: projections::Payment, refunds: Vec<projections::Refund>) -> Self {
         Self { past_refunds: Some(refunds), ..Self::new(row) }
@@ -169,7 +184,7 @@ impl Payment {
 impl Payment {
     /// The order that it is for.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
-        Ok(load(ctx, OrderById(self.row.order_id)).await?.map(Order::new))
+        Order::visible(ctx, load(ctx, OrderById(self.row.order_id)).await?)
     }
 
     /// Its refunds, the oldest first.
@@ -214,7 +229,7 @@ pub(crate) struct PaymentQuery;
 
 #[Object]
 impl PaymentQuery {
-    /// A payment, for whoever knows its id; as it was at a moment, if asked.
+    /// A payment: a customer's for them and for staff, a guest's for whoever knows its id; as it was at a moment, if asked.
     async fn payment(
         &self,
         ctx: &Context<'_>,
@@ -225,8 +240,7 @@ impl PaymentQuery {
         if let Some(as_of) = as_of {
             return as_of::payment(ctx, id, as_of).await;
         }
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        Ok(views.read(move |reader| reader.payment(id)).await.map_err(problem::view)?.map(Payment::new))
+        payment_at(ctx, Some(id)).await
     }
 
     /// Payments, the newest first.

@@ -14,6 +14,7 @@ use crate::{
         global_id::{self, Kind},
         money::MoneyInput,
         order::Order,
+        own::Thing,
         payment::Payment,
         problem, read_input,
         scalar::Long,
@@ -109,7 +110,7 @@ async fn settled<I: MutationInput, D: Decision>(
     // The rows say which events made them what they are, so a repeated request gets the same position again.
     let rows = [payment.as_ref().map(|row| row.position), order.as_ref().map(|row| row.position)];
     let position = rows.into_iter().flatten().fold(outcome.position, Position::max);
-    let (payment, order) = (payment.map(Payment::new), order.map(Order::new));
+    let (payment, order) = (Payment::visible(ctx, payment, order.as_ref())?, Order::visible(ctx, order)?);
     Ok(PaymentPayload { payment, order, position: Long::of(position), user_errors: Vec::new() })
 }
 
@@ -140,7 +141,8 @@ impl PaymentMutation {
     ) -> Result<PaymentPayload, Error> {
         settled(ctx, "paymentConfirm", input.payment_id.clone(), input, |input, outside| {
             let payment_id = read_input::id(Kind::Payment, &input.payment_id, &["paymentId"])?;
-            Ok(ConfirmPayment { payment_id, token: input.token, capture: input.capture, now: outside.now })
+            let confirm = ConfirmPayment { payment_id, token: input.token, capture: input.capture, now: outside.now };
+            Ok(outside.reaching(Permission::MoveMoney, Thing::Payment(payment_id), confirm))
         })
         .await
     }

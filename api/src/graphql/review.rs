@@ -6,7 +6,7 @@ use async_graphql::{ComplexObject, Context, Error, ID, Object, SimpleObject};
 use event_schemas::{OrderId, ReviewId, Timestamp};
 
 use crate::{
-    access::{Permission, sees},
+    access::{Caller, Permission, sees},
     graphql::{
         global_id::{self, Kind},
         loader::{OrderById, load},
@@ -53,16 +53,17 @@ impl Review {
     /// The order that it is about.
     #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
-        Ok(load(ctx, OrderById(self.order_id)).await?.map(Order::new))
+        Order::visible(ctx, load(ctx, OrderById(self.order_id)).await?)
     }
 }
 
-/// A review as it is now.
+/// A review as it is now, if it is there for the caller.
 pub(crate) async fn review_at(ctx: &Context<'_>, id: Option<ReviewId>) -> Result<Option<Review>, Error> {
     let Some(id) = id else { return Ok(None) };
     let views = &ctx.data::<Arc<Shop>>()?.views;
     let row = views.read(move |reader| reader.row::<projections::Review>(&(id,))).await.map_err(problem::view)?;
-    Ok(row.map(Review::new))
+    let caller = ctx.data::<Caller>()?;
+    Ok(row.filter(|row| caller.reaches(row.customer_id.as_ref(), Permission::ViewOrders)).map(Review::new))
 }
 
 #[derive(Default)]

@@ -75,7 +75,7 @@ pub(crate) struct Root;
 /// What can be followed.
 #[Subscription(name = "Subscription")]
 impl Root {
-    /// What happens to an order and its payments, for whoever knows the order's id.
+    /// What happens to an order and its payments: a customer's for them and for staff, a guest's for whoever knows its id.
     async fn order_updated<'c>(
         &self,
         ctx: &'c Context<'_>,
@@ -87,13 +87,18 @@ impl Root {
         let shop = ctx.data::<Arc<Shop>>()?.clone();
         let from = start(&shop, from_position, shop.freshness().0).await?;
         let events = one_by_one(Streams::after(shop, from, Subject::Order(id)));
-        Ok(events.then(move |event| async move {
-            let event = event?;
-            Ok(OrderUpdate {
+        // An order that is not there for the caller is as one that was never placed: nothing happens to it.
+        Ok(events.filter_map(move |event| async move {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => return Some(Err(error)),
+            };
+            let order = order_at(ctx, Some(id)).await.transpose()?;
+            Some(order.map(|order| OrderUpdate {
                 position: Long::of(event.position),
                 event_type: event.event.event_type.into_owned(),
-                order: order_at(ctx, Some(id)).await?,
-            })
+                order: Some(order),
+            }))
         }))
     }
 

@@ -106,6 +106,12 @@ impl UserError {
         Self::GenericUserError(GenericUserError { code, message: message.into(), field: None })
     }
 
+    /// A rule without detail, about a part of the input if it is about one.
+    pub(crate) fn about(code: UserErrorCode, field: Option<&str>, message: impl Into<String>) -> Self {
+        let field = field.map(|field| vec![field.to_owned()]);
+        Self::GenericUserError(GenericUserError { code, message: message.into(), field })
+    }
+
     /// A part of the input that is malformed.
     pub(crate) fn invalid(field: &[&str], message: impl Into<String>) -> Self {
         let field = Some(field.iter().map(ToString::to_string).collect());

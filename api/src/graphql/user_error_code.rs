@@ -5,8 +5,18 @@ use async_graphql::{Enum, resolver_utils::EnumType};
 /// Why a mutation was refused. Codes are added, never renamed or taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum UserErrorCode {
+    /// Staff have disabled the account.
+    AccountDisabled,
+    /// The account exists already.
+    AccountExists,
+    /// There is no such account.
+    AccountNotFound,
+    /// The account's e-mail address is not verified.
+    AccountNotVerified,
     /// The correction exists already.
     AdjustmentExists,
+    /// The store has an administrator already.
+    AdminExists,
     /// The payment is made already.
     AlreadyPaid,
     /// It was brought in before.
@@ -15,6 +25,10 @@ pub(crate) enum UserErrorCode {
     AlreadyReviewed,
     /// A part of the order has left the house: it can be returned, not cancelled.
     AlreadyShipped,
+    /// The API key exists already.
+    ApiKeyExists,
+    /// There is no such API key.
+    ApiKeyNotFound,
     /// More is sold beyond what is there than the new limit allows.
     BackordersOutstanding,
     /// More than is authorised cannot be captured.
@@ -39,18 +53,30 @@ pub(crate) enum UserErrorCode {
     CategoryNotFound,
     /// The category tree would be too deep.
     CategoryTooDeep,
+    /// What was begun is unknown, done or too old: begin again.
+    ChallengeInvalid,
+    /// The code of a mail or link is wrong, was used before, or is too old.
+    CodeInvalid,
     /// Another promotion has this coupon code.
     CouponCodeTaken,
     /// There is no such coupon.
     CouponNotFound,
+    /// The e-mail address or the password is wrong, or the address was not verified yet.
+    CredentialsInvalid,
     /// Amounts of different currencies do not mix.
     CurrencyMismatch,
     /// The shop does not sell in this currency.
     CurrencyNotOffered,
     /// There is no such dead letter.
     DeadLetterNotFound,
+    /// A name is too long or has control characters.
+    DisplayNameInvalid,
+    /// This is not an address that mail can be sent to.
+    EmailInvalid,
     /// The confirmation needs an e-mail address.
     EmailRequired,
+    /// An account with this e-mail address exists.
+    EmailTaken,
     /// The shipment exists already.
     FulfilmentExists,
     /// The order has no such shipment.
@@ -61,10 +87,16 @@ pub(crate) enum UserErrorCode {
     InsufficientStock,
     /// An amount is not one that is possible here.
     InvalidAmount,
+    /// A caller is not named as callers are.
+    InvalidCaller,
     /// The coupon codes repeat or are too many.
     InvalidCoupons,
+    /// A webhook names too many types of events, or something that is none.
+    InvalidEventTypes,
     /// An id, a SKU or another part of the input is malformed; `field` says which.
     InvalidInput,
+    /// The permissions are none, too many, or not named as permissions are.
+    InvalidPermissions,
     /// A price is negative or ends before it begins.
     InvalidPrice,
     /// A promotion's terms are not possible.
@@ -75,8 +107,18 @@ pub(crate) enum UserErrorCode {
     InvalidRating,
     /// A text is empty or too long.
     InvalidText,
+    /// A URL is not one that is possible here.
+    InvalidUrl,
+    /// A label has 1 to 100 characters.
+    LabelInvalid,
+    /// The last administrator stays one.
+    LastAdmin,
     /// A published product keeps at least one variant.
     LastVariant,
+    /// There were too many failed logins: try again later.
+    LoginLocked,
+    /// For this, the login must be less than 15 minutes ago.
+    LoginTooOld,
     /// More units than were ordered.
     MoreThanOrdered,
     /// More units than are set aside.
@@ -107,10 +149,34 @@ pub(crate) enum UserErrorCode {
     NoLines,
     /// The variant has no price in the cart's currency.
     NoPrice,
+    /// The provider of the login elsewhere does not vouch for an e-mail address.
+    OidcEmailMissing,
+    /// The login elsewhere was not confirmed.
+    OidcFailed,
+    /// The login elsewhere belongs to another account.
+    OidcLinkedElsewhere,
+    /// The account with this e-mail address must be linked by its owner, who is logged in.
+    OidcLinkNeeded,
+    /// The shop has no login elsewhere.
+    OidcOff,
     /// The order exists already.
     OrderExists,
     /// There is no such order.
     OrderNotFound,
+    /// The passkey was not accepted.
+    PasskeyInvalid,
+    /// The account has no such passkey.
+    PasskeyNotFound,
+    /// The shop has no passkeys.
+    PasskeysOff,
+    /// The password is too easy to guess.
+    PasswordTooCommon,
+    /// A password has at most 128 characters.
+    PasswordTooLong,
+    /// A password has at least 12 characters.
+    PasswordTooShort,
+    /// The password is wrong.
+    PasswordWrong,
     /// The payment exists already.
     PaymentExists,
     /// The payment can no longer be made.
@@ -151,8 +217,26 @@ pub(crate) enum UserErrorCode {
     Refused,
     /// The review exists already.
     ReviewExists,
+    /// The role is built in and cannot be defined.
+    RoleBuiltIn,
+    /// A role's name has 1 to 32 of a-z, 0-9 and `-`, beginning with a letter.
+    RoleNameInvalid,
+    /// There is no such role.
+    RoleNotFound,
+    /// A role of this name was removed, and accounts that had it must not come to other rights.
+    RoleRemoved,
     /// A transfer needs two different locations.
     SameLocation,
+    /// The code of the second factor is wrong or was used before.
+    SecondFactorInvalid,
+    /// The account has no second factor.
+    SecondFactorOff,
+    /// The account has a second factor already.
+    SecondFactorOn,
+    /// The session has ended: log in again.
+    SessionEnded,
+    /// The account has no such session.
+    SessionNotFound,
     /// The parcel needs a shipping address.
     ShippingAddressRequired,
     /// The parcel needs a shipping method.
@@ -177,6 +261,10 @@ pub(crate) enum UserErrorCode {
     TooMany,
     /// The cart has too many lines.
     TooManyLines,
+    /// The account has as many passkeys as it may have.
+    TooManyPasskeys,
+    /// The shop has as many webhooks as it may have.
+    TooManyWebhooks,
     /// A location cannot hold so many units.
     TooManyUnits,
     /// The amount does not fit in 64 bits of minor units.
@@ -185,6 +273,10 @@ pub(crate) enum UserErrorCode {
     VariantExists,
     /// The product has no such variant.
     VariantNotFound,
+    /// The webhook exists already.
+    WebhookExists,
+    /// There is no such webhook.
+    WebhookNotFound,
     /// The parts do not add up to the total.
     WrongTotal,
     /// The thing's state forbids it.
@@ -223,5 +315,8 @@ mod tests {
             }
         }
         assert!(seen > 80, "{seen}");
+        for code in identity::IdentityRefusal::CODES {
+            assert_ne!(UserErrorCode::named(code), UserErrorCode::Refused, "{code}");
+        }
     }
 }

@@ -60,7 +60,12 @@ pub(crate) fn layer(origins: &[Origin]) -> CorsLayer {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("traceparent"),
         ])
-        .expose_headers([CORRELATION_ID, header::RETRY_AFTER])
+        .expose_headers([
+            CORRELATION_ID,
+            header::RETRY_AFTER,
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderName::from_static("ratelimit"),
+        ])
         .max_age(REMEMBERED)
 }
 

@@ -6,16 +6,17 @@ use async_graphql::Response;
 use axum::{body::Body, http::StatusCode};
 use futures::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use serde::Serialize;
 use serde_json::json;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::{
-    http::{Refused, outgoing::Answer},
+    http::{Refused, callers::SESSION_ENDED, outgoing::Answer},
+    net::Held,
     shop::{Shop, Subscribed},
-    token::TokenError,
 };
 
 /// How long a response may be silent: then a comment shows proxies and the client that it is alive.
@@ -30,10 +31,16 @@ pub(crate) fn next(answer: &impl Serialize) -> serde_json::Result<String> {
     Ok(format!("event: next\ndata: {}\n\n", serde_json::to_string(answer)?))
 }
 
-/// The body of the response to a subscription, which ends when the caller's token does. Nothing is read from the log for a
-/// client that does not read.
-pub(crate) fn body(shop: &Arc<Shop>, answers: BoxStream<'static, Response>, expires: Option<Instant>) -> Body {
-    let subscriber = Subscriber { _counted: shop.subscribed(), answers, expires, stopping: shop.stopping.subscribe() };
+/// The body of the response to a subscription, which ends when the caller's session has. Nothing is read from the log for a
+/// client that does not read, and its connection is cut when it goes on like that (`net/connection.rs`).
+pub(crate) fn body(
+    shop: &Arc<Shop>,
+    answers: BoxStream<'static, Response>,
+    ended: BoxFuture<'static, ()>,
+    held: Option<Held>,
+) -> Body {
+    let stopping = shop.stopping.subscribe();
+    let subscriber = Subscriber { _counted: shop.subscribed(), _held: held, answers, ended, stopping };
     let events = stream::unfold(Some(subscriber), |subscriber| async move { subscriber?.event().await });
     // Some browsers take a response for begun only when something of its body has come.
     let begun = stream::once(std::future::ready(COMMENT.to_owned()));
@@ -43,8 +50,9 @@ pub(crate) fn body(shop: &Arc<Shop>, answers: BoxStream<'static, Response>, expi
 /// A subscription whose answers are being written.
 struct Subscriber {
     _counted: Subscribed,
+    _held: Option<Held>,
     answers: BoxStream<'static, Response>,
-    expires: Option<Instant>,
+    ended: BoxFuture<'static, ()>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -52,14 +60,12 @@ impl Subscriber {
     /// What to write next, and the subscriber unless that was the last. Nothing when the server stops: a client that has
     /// not heard `complete` comes again, to whoever answers then.
     async fn event(mut self) -> Option<(String, Option<Self>)> {
-        let expires = self.expires;
-        let Self { answers, stopping, .. } = &mut self;
+        let Self { answers, ended, stopping, .. } = &mut self;
         tokio::select! {
             biased;
             () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => None,
-            () = tokio::time::sleep_until(expires.unwrap_or_else(Instant::now)), if expires.is_some() => {
-                let message = TokenError::Expired.to_string();
-                let refused = Refused::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", &message);
+            () = ended => {
+                let refused = Refused::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", SESSION_ENDED);
                 Some((written(&json!({ "errors": refused.errors }))? + COMPLETE, None))
             }
             answer = answers.next() => match answer {

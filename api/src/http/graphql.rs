@@ -1,7 +1,10 @@
 //! `/graphql`: operations over POST, queries and subscriptions over GET, and the way to the socket. Subscriptions, and
 //! whatever else a client wants so, are answered as events.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade},
@@ -10,16 +13,19 @@ use axum::{
 };
 
 use crate::{
-    graphql::Prepared,
     http::{
-        BODY_LIMIT, Incoming, Refused, event_stream, incoming,
-        outgoing::{self, MediaType},
+        BODY_LIMIT, Incoming, Refused, callers, event_stream, incoming,
+        limited::Meter,
+        outgoing::{self, Accepted, MediaType},
         tracing_ids::{self, CORRELATION_ID},
         websocket,
     },
     metrics::OperationKind,
     shop::Shop,
 };
+
+/// How long a client may take to send the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `POST /graphql`.
 pub(crate) async fn by_post(State(shop): State<Arc<Shop>>, request: Request) -> Response {
@@ -43,10 +49,13 @@ async fn post(shop: &Arc<Shop>, request: Request, usual: MediaType) -> Response 
         if declared.is_some_and(|length| length > BODY_LIMIT) {
             return Err(too_large());
         }
-        let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| too_large())?;
+        let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_LIMIT)).await;
+        let too_slow =
+            |_| Refused::new(StatusCode::REQUEST_TIMEOUT, "BODY_TIMEOUT", "the body of the request was not there in time");
+        let body = body.map_err(too_slow)?.map_err(|_| too_large())?;
         let value = serde_json::from_slice(&body)
             .map_err(|error| Refused::bad_request("BAD_REQUEST", &format!("the body is not JSON: {error}")))?;
-        Incoming::from_json(value)
+        Incoming::from_json(value, &shop.door.documents)
     })
     .await
 }
@@ -65,13 +74,17 @@ async fn get(shop: Arc<Shop>, request: Request, usual: MediaType) -> Response {
     let (mut parts, _) = request.into_parts();
     if parts.headers.contains_key(header::UPGRADE) {
         return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-            Ok(upgrade) => websocket::open(shop, upgrade, parts.headers),
+            Ok(upgrade) => {
+                let meter = Meter::of(&shop, &parts);
+                websocket::open(shop, upgrade, parts.headers, meter)
+            }
             Err(rejection) => rejection.into_response(),
         };
     }
     respond(&shop, &parts, usual, async {
         let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
-        Incoming::from_query(pairs.map_err(|_| Refused::bad_request("BAD_REQUEST", "the query string cannot be read"))?)
+        let pairs = pairs.map_err(|_| Refused::bad_request("BAD_REQUEST", "the query string cannot be read"))?;
+        Incoming::from_query(pairs, &shop.door.documents)
     })
     .await
 }
@@ -96,12 +109,15 @@ async fn respond(
     let began = Instant::now();
     let mut kind = OperationKind::Unreadable;
     let correlation_id = tracing_ids::correlation_id(&parts.headers);
-    let media_type = MediaType::negotiate(&parts.headers, usual);
-    let outcome = match media_type {
-        None => Err(not_acceptable()),
-        Some(media_type) => run(shop, parts, media_type, correlation_id, read, &mut kind).await,
+    let mut meter = Meter::of(shop, parts);
+    let accepted = MediaType::negotiate(&parts.headers, usual);
+    let outcome = match accepted {
+        None => meter.anonymous(shop).and_then(|()| Err(not_acceptable())),
+        Some(accepted) => run(shop, parts, accepted, correlation_id, read, (&mut meter, &mut kind)).await,
     };
-    let (mut http, failed) = outcome.unwrap_or_else(|refused| (refused.into_http(media_type.unwrap_or(MediaType::Json)), true));
+    let media_type = accepted.map_or(MediaType::Json, |accepted| accepted.media_type);
+    let (mut http, failed) = outcome.unwrap_or_else(|refused| (refused.into_http(media_type), true));
+    meter.tell(http.headers_mut());
     let took = began.elapsed();
     shop.metrics.answered(kind, took, failed);
     tracing::debug!(%correlation_id, ?kind, status = http.status().as_u16(), failed, micros = took.as_micros(), "answered");
@@ -111,27 +127,26 @@ async fn respond(
     http
 }
 
-/// Runs what a request asks for: the answer, and whether it has errors.
+/// Runs what a request asks for: the answer, and whether it has errors. Nothing of the body is read for a caller who may not
+/// ask.
 async fn run(
     shop: &Arc<Shop>,
     parts: &Parts,
-    media_type: MediaType,
+    accepted: Accepted,
     correlation_id: uuid::Uuid,
     read: impl Future<Output = Result<Incoming, Refused>>,
-    kind: &mut OperationKind,
+    (meter, kind): (&mut Meter, &mut OperationKind),
 ) -> Result<(Response, bool), Refused> {
-    let (caller, expires_at) = incoming::caller(shop, &parts.headers)?;
-    let context = incoming::context(caller, &parts.headers, correlation_id)?;
-    let prepared = Prepared::new(read.await?, context)?;
+    let known = callers::admitted(shop, &parts.headers, meter).await?;
+    let context = incoming::context(known.caller.clone(), meter.client(), &parts.headers, correlation_id)?;
+    // HEAD comes the way of GET.
+    let prepared = incoming::prepare(shop, read.await?, context, meter, parts.method == Method::POST)?;
     *kind = prepared.kind;
     match prepared.kind {
-        // HEAD comes the way of GET.
-        OperationKind::Mutation if parts.method != Method::POST => {
-            Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "send a mutation with POST"))
-        }
-        OperationKind::Subscription if media_type == MediaType::EventStream => {
+        OperationKind::Subscription if accepted.events || accepted.media_type == MediaType::EventStream => {
+            let held = meter.stream(shop)?;
             let answers = prepared.stream(shop).await?;
-            let body = event_stream::body(shop, answers, incoming::session_end(shop, expires_at));
+            let body = event_stream::body(shop, answers, callers::ended(shop, &known), held);
             Ok((outgoing::events(body), false))
         }
         OperationKind::Subscription => {
@@ -140,7 +155,7 @@ async fn run(
         }
         OperationKind::Query | OperationKind::Mutation | OperationKind::Unreadable => {
             let response = prepared.execute(shop).await?;
-            Ok((outgoing::answer(&response, media_type), !response.errors.is_empty()))
+            Ok((outgoing::answer(&response, accepted.media_type), !response.errors.is_empty()))
         }
     }
 }

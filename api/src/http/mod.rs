@@ -1,10 +1,13 @@
 //! HTTP: which path leads where.
 
+mod callers;
 mod cors;
+mod door;
 mod event_stream;
 mod graphql;
 mod health;
 mod incoming;
+mod limited;
 mod outgoing;
 mod pages;
 mod protection;
@@ -27,23 +30,33 @@ use crate::shop::Shop;
 /// The largest request body that is read, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
+/// The paths of operations.
+const OPERATIONS: [&str; 2] = ["/graphql", "/graphql/stream"];
+
 /// All paths of the server.
 pub(crate) fn router(shop: Arc<Shop>) -> Router {
+    let door = middleware::from_fn_with_state(shop.clone(), door::door);
     let mut operations: Router<Arc<Shop>> = Router::new()
-        .route("/graphql", post(graphql::by_post).get(graphql::by_get))
-        .route("/graphql/stream", post(graphql::stream_by_post).get(graphql::stream_by_get))
-        .route("/graphql/ws", any(websocket::upgrade));
+        .route(OPERATIONS[0], post(graphql::by_post).get(graphql::by_get))
+        .route(OPERATIONS[1], post(graphql::stream_by_post).get(graphql::stream_by_get))
+        .route("/graphql/ws", any(websocket::upgrade))
+        .layer(door.clone());
+    // Outside of the door, so that a page can read why it was refused.
     if !shop.cors_origins.is_empty() {
         operations = operations.layer(cors::layer(&shop.cors_origins));
     }
     Router::new()
         .route("/", get(pages::graphiql))
         .route("/graphiql/{name}", get(pages::graphiql_asset))
+        .route("/account", get(pages::account))
+        .route("/account/{name}", get(pages::account_asset))
+        .route("/.well-known/jwks.json", get(pages::jwks))
         .route("/schema.graphql", get(pages::schema))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .layer(door)
         .merge(operations)
-        .layer(middleware::map_response(protection::guard))
+        .layer(middleware::from_fn_with_state(shop.clone(), door::way_out))
         .with_state(shop)
 }

@@ -1,5 +1,7 @@
 //! What a client gets: media types, status codes, and answers without `data` for requests that could not be run.
 
+use std::{cmp::Reverse, time::Duration};
+
 use async_graphql::{Response, ServerError, Value};
 use axum::{
     body::Body,
@@ -8,7 +10,7 @@ use axum::{
 };
 use serde::{Serialize, ser::SerializeMap};
 
-use crate::http::event_stream;
+use crate::{http::event_stream, rates};
 
 /// A media type that an answer can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,38 +23,72 @@ pub(crate) enum MediaType {
     EventStream,
 }
 
+/// What a client accepts of what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// What it accepts most.
+    pub(crate) media_type: MediaType,
+    /// Whether it names event streams among what it accepts, so that a subscription can be answered.
+    pub(crate) events: bool,
+}
+
+/// The range of an `Accept` header that says most about a media type.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    /// 2 for the type itself, 1 for `application/*` and the like, 0 for `*/*`.
+    precision: u8,
+    /// In thousandths.
+    quality: u32,
+    /// Where it stands in the header.
+    place: usize,
+}
+
 impl MediaType {
-    /// The type that the client accepts most, the usual one if it accepts anything; `None` when it accepts none of them
-    /// (GraphQL over HTTP, section 6.1).
-    pub(crate) fn negotiate(headers: &HeaderMap, usual: Self) -> Option<Self> {
-        let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-        if accepted.peek().is_none() {
-            return Some(usual);
+    /// All of them; where a client does not mind, an earlier one goes before a later one.
+    const ALL: [Self; 3] = [Self::Json, Self::GraphQl, Self::EventStream];
+
+    /// What the client accepts most, the usual one if it accepts anything; `None` when it accepts none of them (GraphQL over
+    /// HTTP, section 6.1). The most precise range counts for a type (RFC 9110, section 12.5.1), so that `q=0` excludes it.
+    pub(crate) fn negotiate(headers: &HeaderMap, usual: Self) -> Option<Accepted> {
+        if !headers.contains_key(header::ACCEPT) {
+            return Some(Accepted { media_type: usual, events: usual == Self::EventStream });
         }
-        let mut best: Option<(u32, Self)> = None;
-        for range in accepted.flat_map(|line| line.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let found = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "application/graphql-response+json" => Self::GraphQl,
-                "application/json" | "application/*" => Self::Json,
-                "text/event-stream" | "text/*" => Self::EventStream,
-                "*/*" => usual,
-                _ => continue,
-            };
-            let (mut quality, mut readable) = (1_000, true);
-            for parameter in parts {
-                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-                match name.trim().to_ascii_lowercase().as_str() {
-                    "q" => quality = thousandths(value.trim()),
-                    "charset" => readable = value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"),
-                    _ => {}
+        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut ranges: [Option<Range>; 3] = [None; 3];
+        for (place, text) in lines.flat_map(|line| line.split(',')).enumerate() {
+            let mut parts = text.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let Some(quality) = quality(parts) else { continue };
+            for (range, media_type) in ranges.iter_mut().zip(Self::ALL) {
+                let Some(precision) = media_type.precision(name) else { continue };
+                if range.is_none_or(|known| precision > known.precision) {
+                    *range = Some(Range { precision, quality, place });
                 }
             }
-            if readable && quality > 0 && best.is_none_or(|(most, _)| quality > most) {
-                best = Some((quality, found));
-            }
         }
-        best.map(|(_, media_type)| media_type)
+        let found = Self::ALL.into_iter().zip(ranges).filter_map(|(media_type, range)| Some((media_type, range?)));
+        let accepted = found.filter(|(_, range)| range.quality > 0);
+        let (media_type, _) =
+            accepted.min_by_key(|(media_type, range)| (Reverse(range.quality), range.place, *media_type != usual))?;
+        let [_, _, events] = ranges;
+        Some(Accepted { media_type, events: events.is_some_and(|range| range.precision > 0 && range.quality > 0) })
+    }
+
+    /// How precisely a range of an `Accept` header names it; not at all if it means something else.
+    fn precision(self, range: &str) -> Option<u8> {
+        let (itself, group) = match self {
+            Self::Json => ("application/json", "application/*"),
+            Self::GraphQl => ("application/graphql-response+json", "application/*"),
+            Self::EventStream => ("text/event-stream", "text/*"),
+        };
+        let is = |name: &str| range.eq_ignore_ascii_case(name);
+        if is(itself) {
+            Some(2)
+        } else if is(group) {
+            Some(1)
+        } else {
+            (range == "*/*").then_some(0)
+        }
     }
 
     fn without_events(self) -> Self {
@@ -68,6 +104,20 @@ impl MediaType {
     }
 }
 
+/// How much a range is wanted, in thousandths, by its parameters; `None` when it wants another charset than there is.
+fn quality<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<u32> {
+    let mut quality = 1_000;
+    for parameter in parameters {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if name.trim().eq_ignore_ascii_case("q") {
+            quality = thousandths(value.trim());
+        } else if name.trim().eq_ignore_ascii_case("charset") && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8") {
+            return None;
+        }
+    }
+    Some(quality)
+}
+
 /// A quality value such as `0.8` in thousandths (RFC 9110, section 12.4.2).
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -81,6 +131,8 @@ pub(crate) struct Refused {
     status: StatusCode,
     /// Whether [`MediaType::Json`] has the same status code, or 200 as clients of old expect.
     strict: bool,
+    /// When to come again, if that is known.
+    retry_after: Option<Duration>,
     /// What is wrong, one or more.
     pub(crate) errors: Vec<ServerError>,
 }
@@ -88,7 +140,7 @@ pub(crate) struct Refused {
 impl Refused {
     /// A refusal with a status code that does not depend on the media type.
     pub(crate) fn new(status: StatusCode, code: &str, message: &str) -> Self {
-        Self { status, strict: true, errors: vec![coded(ServerError::new(message, None), code)] }
+        Self { status, strict: true, retry_after: None, errors: vec![coded(ServerError::new(message, None), code)] }
     }
 
     /// A request that is not a well-formed GraphQL request.
@@ -98,7 +150,22 @@ impl Refused {
 
     /// A well-formed request whose document cannot be run.
     pub(crate) fn document(errors: Vec<ServerError>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, strict: false, errors }
+        Self { status: StatusCode::BAD_REQUEST, strict: false, retry_after: None, errors }
+    }
+
+    /// The same, and when to come again.
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// The status code under [`MediaType::GraphQl`].
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether the request was well formed, and it is the document that cannot be run.
+    pub(crate) fn is_about_document(&self) -> bool {
+        !self.strict || self.status == StatusCode::FORBIDDEN
     }
 
     /// What is wrong first.
@@ -115,9 +182,12 @@ impl Refused {
         let extra = match status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
             StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "POST")),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
             _ => None,
         };
+        let wait = self.retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1)));
+        if let Some(wait) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(rates::whole_seconds(wait).max(1)));
+        }
         if let Some((name, value)) = extra {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -202,20 +272,43 @@ mod tests {
     use super::*;
 
     fn negotiated(accept: &'static str) -> Option<MediaType> {
-        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-        MediaType::negotiate(&headers, MediaType::Json)
+        accepted(accept, MediaType::Json).map(|accepted| accepted.media_type)
+    }
+
+    fn accepted(accept: &'static str, usual: MediaType) -> Option<Accepted> {
+        MediaType::negotiate(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]), usual)
     }
 
     #[test]
     fn the_client_chooses_the_media_type() {
-        assert_eq!(MediaType::negotiate(&HeaderMap::new(), MediaType::EventStream), Some(MediaType::EventStream));
+        let nothing = MediaType::negotiate(&HeaderMap::new(), MediaType::EventStream);
+        assert_eq!(nothing, Some(Accepted { media_type: MediaType::EventStream, events: true }));
         assert_eq!(negotiated("*/*"), Some(MediaType::Json));
+        assert_eq!(accepted("*/*", MediaType::EventStream).unwrap().media_type, MediaType::EventStream);
+        assert_eq!(negotiated("application/*"), Some(MediaType::Json));
         assert_eq!(negotiated("application/graphql-response+json, application/json;q=0.9"), Some(MediaType::GraphQl));
         assert_eq!(negotiated("application/graphql-response+json;q=0.5, application/json"), Some(MediaType::Json));
         assert_eq!(negotiated("application/graphql-response+json; charset=utf-8"), Some(MediaType::GraphQl));
-        assert_eq!(negotiated("text/event-stream"), Some(MediaType::EventStream));
+        assert_eq!(negotiated("Text/Event-Stream"), Some(MediaType::EventStream));
         assert_eq!(negotiated("application/json, text/event-stream"), Some(MediaType::Json));
-        assert_eq!(negotiated("text/html, application/json;q=0"), None);
+        assert_eq!(negotiated("text/html, */*;q=0.8"), Some(MediaType::Json));
         assert_eq!(negotiated("application/json; charset=utf-16"), None);
+    }
+
+    #[test]
+    fn what_has_no_quality_is_not_accepted_whatever_else_is() {
+        assert_eq!(negotiated("text/html, application/json;q=0"), None);
+        assert_eq!(negotiated("application/json;q=0, */*"), Some(MediaType::GraphQl));
+        assert_eq!(negotiated("*/*, application/json;q=0.0"), Some(MediaType::GraphQl));
+        assert_eq!(negotiated("application/*;q=0, */*"), Some(MediaType::EventStream));
+        assert_eq!(negotiated("*/*;q=0"), None);
+        assert_eq!(negotiated("*/*;q=0, application/graphql-response+json;q=0.1"), Some(MediaType::GraphQl));
+    }
+
+    #[test]
+    fn a_client_that_names_event_streams_among_others_can_have_a_subscription() {
+        let events = |accept| accepted(accept, MediaType::Json).unwrap().events;
+        assert!(events("application/json, text/event-stream") && events("application/json, text/*;q=0.1"));
+        assert!(!events("*/*") && !events("application/json") && !events("application/json, text/event-stream;q=0, */*"));
     }
 }

@@ -1,9 +1,18 @@
 //! Pages for people: GraphiQL, and the schema as text.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::{
-    extract::Path,
-    http::{StatusCode, header},
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
+};
+
+use crate::{
+    access::Identity,
+    http::{callers, outgoing::MediaType},
+    shop::Shop,
 };
 
 /// The page runs its own scripts only and talks to its own shop only. (Its dialogs bring styles of their own.)
@@ -17,9 +26,12 @@ macro_rules! asset {
     };
 }
 
-/// `/`: GraphiQL, all of it from this binary, so that it needs no network but the shop's own.
-pub(crate) async fn graphiql() -> impl IntoResponse {
-    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(asset!("page.html")))
+/// `/`: GraphiQL, all of it from this binary, so that it needs no network but the shop's own. Not in production.
+pub(crate) async fn graphiql(State(shop): State<Arc<Shop>>) -> Response {
+    if shop.door.production {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(asset!("page.html"))).into_response()
 }
 
 /// `/graphiql/{name}`: what the page is made of.
@@ -47,7 +59,45 @@ pub(crate) async fn graphiql_asset(Path(name): Path<String>) -> Response {
     response
 }
 
-/// `/schema.graphql`: the whole schema, which is no secret; what a role may use is another matter.
-pub(crate) async fn schema() -> Response {
-    ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], crate::graphql::sdl()).into_response()
+/// The page of accounts brings no style of its own, and shows the QR code of a second factor as a picture.
+const ACCOUNT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                              base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `/account`: where links of mails lead, and where somebody signs in and looks after their account.
+pub(crate) async fn account() -> Response {
+    let page = include_bytes!("../../assets/account/page.html");
+    ([(header::CONTENT_SECURITY_POLICY, ACCOUNT_POLICY)], Html(page)).into_response()
+}
+
+/// `/account/{name}`: what that page is made of. It is kept nowhere, so that a page and its script are of one version.
+pub(crate) async fn account_asset(Path(name): Path<String>) -> Response {
+    let (media_type, body) = match name.as_str() {
+        "page.css" => ("text/css; charset=utf-8", include_str!("../../assets/account/page.css")),
+        "page.js" => ("text/javascript; charset=utf-8", include_str!("../../assets/account/page.js")),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(header::CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// `/schema.graphql`: the whole schema, which is no secret; what a role may use is another matter. In production it is for
+/// callers with a token.
+pub(crate) async fn schema(State(shop): State<Arc<Shop>>, headers: HeaderMap) -> Response {
+    /// It is the same for as long as the process runs, and takes its time to write.
+    static SCHEMA: OnceLock<String> = OnceLock::new();
+    if shop.door.production {
+        match callers::caller(&shop, &headers).await {
+            Ok(known) if matches!(known.caller.identity(), Identity::Nobody) => return StatusCode::NOT_FOUND.into_response(),
+            Ok(_) => {}
+            Err(refused) => return refused.into_http(MediaType::Json),
+        }
+    }
+    let schema = SCHEMA.get_or_init(crate::graphql::sdl).as_str();
+    ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], schema).into_response()
+}
+
+/// `/.well-known/jwks.json`: the keys that this shop's tokens are checked with (RFC 7517). A new key may be kept out of sight
+/// for five minutes: whoever meets a key id that it does not know asks again.
+pub(crate) async fn jwks(State(shop): State<Arc<Shop>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=300")];
+    (headers, Json(shop.accounts.keys().jwks()).into_response().into_body()).into_response()
 }

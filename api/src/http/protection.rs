@@ -6,8 +6,8 @@ use axum::{
 };
 
 /// Adds what an answer does not say by itself: it is kept nowhere, is what its type says, has no parts, is in no frame, and
-/// its address is told to nobody.
-pub(crate) async fn guard(mut response: Response) -> Response {
+/// its address is told to nobody. Over TLS: the shop is asked over TLS for a year.
+pub(crate) fn guard(response: &mut Response, tls: bool) {
     let headers = response.headers_mut();
     let mut add = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -17,5 +17,7 @@ pub(crate) async fn guard(mut response: Response) -> Response {
     add(header::REFERRER_POLICY, "no-referrer");
     add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     add(header::X_FRAME_OPTIONS, "DENY");
-    response
+    if tls {
+        add(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
 }

@@ -1,10 +1,11 @@
 //! What a browser is told, so that a page of a stranger can neither act for its reader nor read or show what is the shop's.
 
+use api::{AllowedHost, ServeConfig, TransportConfig};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest};
 
-use crate::server::{Server, code, parts};
+use crate::server::{Server, code, config, parts};
 
 const SHOP: &str = "https://shop.example";
 const STRANGER: &str = "https://shop.example.evil.example";
@@ -85,7 +86,7 @@ async fn pages_of_exactly_the_origins_named_may_ask_and_without_credentials() {
     }
     let headers = answered(&server, SHOP).await;
     assert_eq!(headers["access-control-allow-origin"], SHOP);
-    assert_eq!(headers["access-control-expose-headers"], "x-correlation-id,retry-after");
+    assert_eq!(headers["access-control-expose-headers"], "x-correlation-id,retry-after,ratelimit-policy,ratelimit");
     assert!(headers["vary"].to_str().unwrap().contains("origin"));
     assert_eq!(headers.get("access-control-allow-credentials"), None);
 
@@ -95,6 +96,19 @@ async fn pages_of_exactly_the_origins_named_may_ask_and_without_credentials() {
     }
     let health = server.client.get(server.url("/health/ready")).header("origin", SHOP).send().await.unwrap();
     assert_eq!(health.headers().get("access-control-allow-origin"), None, "only operations are for other origins");
+}
+
+#[tokio::test]
+async fn a_page_can_read_why_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let allowed_hosts: Vec<AllowedHost> = vec!["shop.example".parse().unwrap()];
+    let transport = TransportConfig { allowed_hosts, ..TransportConfig::default() };
+    let config = ServeConfig { cors_origins: vec![SHOP.parse().unwrap()], transport, ..config(folder.path()) };
+    let server = Server::configured(folder, config).await;
+    let refused = server.post("{}").header("host", "evil.example").header("origin", SHOP).send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["access-control-allow-origin"]), (421, &SHOP.parse().unwrap()));
+    let (status, headers) = preflight(&server, SHOP).await;
+    assert_eq!((status, &headers["x-content-type-options"]), (200, &"nosniff".parse().unwrap()));
 }
 
 #[tokio::test]

@@ -20,11 +20,11 @@ async fn a_query_is_answered_over_post_and_get_in_the_media_type_that_was_asked_
         let (status, media_type, answer) =
             parts(server.post(body("{ me { role } }")).header("accept", accept).send().await.unwrap()).await;
         assert_eq!((status, media_type), (200, format!("{expected}; charset=utf-8")));
-        assert_eq!(answer["data"], json!({ "me": { "role": "SHOPPER" } }));
+        assert_eq!(answer["data"], json!({ "me": { "role": "CUSTOMER" } }));
     }
     let url = server.url("/graphql?query=query%20Q(%24x%3ABoolean!)%7Bme%20%40include(if%3A%24x)%7Brole%7D%7D&variables=%7B%22x%22%3Atrue%7D&operationName=Q");
     let (status, _, answer) = parts(server.client.get(url).send().await.unwrap()).await;
-    assert_eq!((status, &answer["data"]["me"]["role"]), (200, &json!("SHOPPER")));
+    assert_eq!((status, &answer["data"]["me"]["role"]), (200, &json!("CUSTOMER")));
 }
 
 #[tokio::test]

@@ -4,10 +4,18 @@
 
 mod back_office;
 mod browser_rules;
+mod connection_rules;
 mod http_rules;
 mod idempotency;
+mod identity;
+mod limits_rules;
 mod operations;
+mod own_data;
+mod page_rules;
+mod people;
+mod persisted;
 mod process;
+mod rights;
 mod schema;
 mod server;
 mod shop;
@@ -16,3 +24,5 @@ mod storefront;
 mod stream_rules;
 mod subscriptions;
 mod time;
+mod tls;
+mod webhooks;

@@ -74,7 +74,7 @@ fn a_token_is_one_line_and_a_wrong_role_is_a_wrong_flag() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let key = std::fs::metadata(folder.path().join("token.key")).unwrap();
+        let key = std::fs::metadata(folder.path().join("vault.key")).unwrap();
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
     }
 }

@@ -2,11 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use api::{
-    RunningServer, ServeConfig, TokenKey,
-    access::{Caller, Role},
-    data_folder::DataFolder,
-};
+use api::{RunningServer, ServeConfig, TransportConfig, access::Role};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,8 +15,7 @@ pub struct Server {
 }
 
 pub fn config(folder: &Path) -> ServeConfig {
-    let listen = "127.0.0.1:0".parse().unwrap();
-    ServeConfig { data: folder.to_owned(), events: None, views: None, listen, demo: false, cors_origins: Vec::new() }
+    ServeConfig::new(folder.to_owned(), "127.0.0.1:0".parse().unwrap())
 }
 
 impl Server {
@@ -42,7 +37,14 @@ impl Server {
         Self::configured(folder, config).await
     }
 
-    async fn configured(folder: TempDir, config: ServeConfig) -> Self {
+    /// A server that is reached in its own way.
+    pub async fn reached(transport: TransportConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = ServeConfig { transport, ..config(folder.path()) };
+        Self::configured(folder, config).await
+    }
+
+    pub async fn configured(folder: TempDir, config: ServeConfig) -> Self {
         let running = api::start(config).await.unwrap();
         Self { running, client: reqwest::Client::new(), folder }
     }
@@ -53,13 +55,12 @@ impl Server {
 
     /// A token of the shop for a role.
     pub fn token(&self, role: Role, ttl: Duration) -> String {
-        self.token_of(Caller { role, subject: None }, ttl)
+        self.running.token(role, None, ttl).unwrap()
     }
 
-    /// A token of the shop for somebody.
-    pub fn token_of(&self, caller: Caller, ttl: Duration) -> String {
-        let key = TokenKey::open(&DataFolder::create(self.folder.path()).unwrap()).unwrap();
-        key.issue(&caller, ttl, chrono::Utc::now()).unwrap().0
+    /// A token of the shop for a customer.
+    pub fn token_of(&self, customer: &str, ttl: Duration) -> String {
+        self.running.token(Role::Customer, Some(customer), ttl).unwrap()
     }
 
     /// A POST to `/graphql` with a JSON content type.

@@ -13,7 +13,7 @@ use crate::{
 impl Socket {
     /// The data of the next answer of an operation.
     async fn data(&mut self) -> Value {
-        let message = tokio::time::timeout(Duration::from_secs(10), self.next()).await.unwrap();
+        let message = tokio::time::timeout(Duration::from_secs(60), self.next()).await.unwrap();
         assert_eq!(message["type"], "next", "{message}");
         message["payload"]["data"].clone()
     }

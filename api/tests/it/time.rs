@@ -36,7 +36,7 @@ async fn staff_see_what_happened_to_an_order_and_how_it_was_at_each_moment() {
     let history = answer["data"]["order"]["history"]["nodes"].as_array().unwrap().clone();
     let types: Vec<_> = history.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["OrderPlaced", "OrderPaymentReceived"]);
-    assert_eq!((&history[0]["actor"], &history[1]["actor"]), (&json!("shopper"), &json!("process:orders")));
+    assert_eq!((&history[0]["actor"], &history[1]["actor"]), (&json!("customer"), &json!("process:orders")));
     assert_eq!(history[0]["change"]["currency"], "EUR");
 
     let placed = &history[0]["position"];
