@@ -10,7 +10,8 @@ Runs every test of Daybook: units, contract suites, stories over the whole shop,
     ./test.sh                 all tests
     ./test.sh an_order        only tests whose name contains `an_order`
 
-On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium, libfaketime, nginx and Node.js with npm), through
+On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium, libfaketime, nginx, Node.js with npm and
+Python with venv), through
 apt-get, with sudo unless you are root. Rust must be there: https://rustup.rs. With cargo-nextest the tests run faster; without it, `cargo test` runs them.
 
 Tests run in the release profile, so that what is tested is what ships. A test that needs something this machine does not
@@ -40,6 +41,7 @@ install_missing() {
     [ -n "$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ] || install libfaketime || true
     [ -x /usr/sbin/nginx ] || install nginx-light || true
     { command -v node && command -v npm; } >/dev/null || install nodejs npm || true
+    python3 -c 'import ensurepip' 2>/dev/null || install python3-venv || true
 }
 
 # Adds up what the two runners report: `Summary [1s] 9 tests run: 8 passed, 1 failed, 0 skipped` of nextest, and

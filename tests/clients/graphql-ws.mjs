@@ -39,7 +39,7 @@ withClient("what cannot run is an error for its subscriber alone", { lazy: false
     assert.equal(error.extensions.code, "GRAPHQL_VALIDATION_FAILED");
     return true;
   });
-  assert.deepEqual((await all(client.iterate(me)))[0].data, { me: { role: "SHOPPER" } });
+  assert.deepEqual((await all(client.iterate(me)))[0].data, { me: { role: "CUSTOMER" } });
   assert.equal(connections, 1);
 });
 

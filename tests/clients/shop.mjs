@@ -55,7 +55,7 @@ export const tester = (createClient) => (name, options, body) =>
 /** A query and a mutation give a client one answer each, and end. */
 export async function answersOnce(client) {
   const [answer, ...more] = await all(client.iterate({ query: "{ me { role } }" }));
-  assert.deepEqual([answer.data, more], [{ me: { role: "SHOPPER" } }, []]);
+  assert.deepEqual([answer.data, more], [{ me: { role: "CUSTOMER" } }, []]);
   const made = await all(client.iterate({ query: 'mutation { cartCreate(input: { currency: "EUR" }) { position } }' }));
   assert.ok(made.length === 1 && made[0].data.cartCreate.position > 0);
 }

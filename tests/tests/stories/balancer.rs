@@ -92,7 +92,7 @@ fn the_image_runs_a_command_that_there_is_with_settings_that_it_knows() {
     let compose = deployed("compose.yaml");
     let given = compose.lines().filter_map(|line| line.trim().split_once(": ").map(|(name, _)| name.to_owned()));
     let names: Vec<_> = names.chain(given.filter(|name| name.starts_with("DAYBOOK_"))).collect();
-    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names.len(), 6, "{names:?}");
     for name in names {
         assert!(help.contains(&format!("env: {name}")), "{name} is not a setting of `daybook serve`");
     }

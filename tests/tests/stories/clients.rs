@@ -1,48 +1,76 @@
-//! The shop in the hands of other people's programs: clients and audits of the npm registry, whose scripts are in
+//! The shop in the hands of other people's programs: clients, audits and generators of the npm registry, whose scripts are in
 //! `tests/clients`, against a running server.
 
-use std::process::Command;
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use tempfile::TempDir;
 
-use crate::process::{Process, binary};
+use crate::process::{Process, bearer};
+
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// What npm says when it cannot get at the registry.
+const UNREACHABLE: [&str; 7] =
+    ["EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "ERR_SOCKET_TIMEOUT", "ETIMEDOUT"];
 
 fn works(command: &mut Command) -> bool {
     command.output().is_ok_and(|run| run.status.success())
 }
 
-/// A copy of `tests/clients` with what it needs from the registry. None where there is no Node.js that can run it.
-fn clients() -> Option<TempDir> {
-    let has_fetch = "process.exit(typeof fetch === 'function' ? 0 : 1)";
-    if !works(Command::new("node").args(["--eval", has_fetch])) || !works(Command::new("npm").arg("--version")) {
-        println!("skipped: there is no Node.js 18 or newer with npm here; ./test.sh installs it");
-        return None;
-    }
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/clients")).unwrap() {
-        let file = file.unwrap();
-        if file.file_type().unwrap().is_file() {
-            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+/// Copies a folder with what is in it, but for what npm installs and what is left out.
+fn copy(from: &Path, to: &Path, without: &str) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let (name, target) = (entry.file_name(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), target).unwrap();
+        } else if name != "node_modules" && name != without {
+            copy(&entry.path(), &target, without);
         }
     }
-    let install = Command::new("npm").args(["ci", "--prefer-offline"]).current_dir(copy.path()).output().unwrap();
-    assert!(install.status.success(), "npm ci: {}", String::from_utf8_lossy(&install.stderr));
-    Some(copy)
+}
+
+/// A copy of a folder of clients with what it needs from the registry. None, with the reason, where that cannot be had.
+fn installed(folder: &str, node: u32, without: &str) -> Option<TempDir> {
+    let new_enough = format!("process.exit(parseInt(process.versions.node) >= {node} ? 0 : 1)");
+    if !works(Command::new("node").args(["--eval", &new_enough])) || !works(Command::new("npm").arg("--version")) {
+        println!("skipped: there is no Node.js {node} or newer with npm here; ./test.sh installs the one of the distribution");
+        return None;
+    }
+    let here = tempfile::tempdir().unwrap();
+    copy(Path::new(folder), here.path(), without);
+    let install = Command::new("npm").args(["ci", "--prefer-offline"]).current_dir(here.path()).output().unwrap();
+    let errors = String::from_utf8_lossy(&install.stderr);
+    if let Some(code) = UNREACHABLE.iter().find(|code| !install.status.success() && errors.contains(**code)) {
+        println!("skipped: the npm registry cannot be reached from here ({code})");
+        return None;
+    }
+    assert!(install.status.success(), "npm ci: {errors}");
+    Some(here)
+}
+
+fn report(run: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr))
+}
+
+fn succeed(command: &mut Command) -> String {
+    let run = command.output().unwrap();
+    assert!(run.status.success(), "{command:?}:\n{}", report(&run));
+    report(&run)
 }
 
 /// Runs a script of clients against a new shop; it names what fails.
 fn run(script: &str) {
-    let Some(clients) = clients() else { return };
+    let Some(clients) = installed(CLIENTS, 18, "typescript") else { return };
     let folder = tempfile::tempdir().unwrap();
     let shop = Process::serve(folder.path());
-    let token =
-        Command::new(binary("daybook")).args(["token", "--role", "auditor", "--data"]).arg(folder.path()).output().unwrap();
-    let token = String::from_utf8(token.stdout).unwrap();
+    let token = bearer(folder.path(), "auditor");
     let mut node = Command::new("node");
-    node.arg(script).current_dir(clients.path()).env("SHOP_URL", &shop.url).env("AUDITOR_TOKEN", token.trim());
-    let run = node.output().unwrap();
-    let report = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success(), "{script}:\n{report}");
+    node.arg(script).current_dir(clients.path()).env("SHOP_URL", &shop.url);
+    succeed(node.env("AUDITOR_TOKEN", token.trim_start_matches("Bearer ")));
 }
 
 #[test]
@@ -58,4 +86,35 @@ fn the_client_of_graphql_ws_is_served_and_each_breach_of_its_protocol_has_its_cl
 #[test]
 fn the_client_of_graphql_sse_is_served() {
     run("graphql-sse.mjs");
+}
+
+#[test]
+fn the_schema_breaks_no_client_of_the_last_release_but_where_it_says_why() {
+    let Some(clients) = installed(CLIENTS, 18, "typescript") else { return };
+    let said = succeed(
+        Command::new("node")
+            .arg("schema.mjs")
+            .current_dir(clients.path())
+            .env("SCHEMA_RELEASED", format!("{REPOSITORY}/api/schema.released.graphql"))
+            .env("SCHEMA", format!("{REPOSITORY}/api/schema.graphql"))
+            .env("BREAKING_CHANGES", format!("{REPOSITORY}/docs/api/breaking-changes.json")),
+    );
+    println!("{said}");
+}
+
+/// The types are generated from the schema and the example operations, as the README of `docs/api` shows. That mistakes do
+/// not compile is for the compiler to say: it fails where a line that should be an error is none.
+#[test]
+fn a_client_that_graphql_code_generator_made_compiles_in_strict_mode_and_buys_a_product() {
+    let Some(client) = installed(&format!("{CLIENTS}/typescript"), 20, "out") else { return };
+    let here = client.path();
+    std::fs::copy(format!("{REPOSITORY}/api/schema.graphql"), here.join("schema.graphql")).unwrap();
+    copy(Path::new(&format!("{REPOSITORY}/docs/api/operations")), &here.join("operations"), "");
+    let installed = |program: &str| Command::new(here.join("node_modules/.bin").join(program));
+    succeed(installed("graphql-codegen").args(["--config", "codegen.json"]).current_dir(here));
+    succeed(installed("tsc").args(["--project", "."]).current_dir(here));
+    let data = tempfile::tempdir().unwrap();
+    let shop = Process::serve_with(data.path(), &[("DAYBOOK_DEMO", "true")]);
+    let bought = succeed(Command::new("node").arg("out/buy.js").current_dir(here).env("SHOP_URL", &shop.url));
+    assert!(bought.starts_with("bought "), "{bought}");
 }

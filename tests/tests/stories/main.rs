@@ -4,13 +4,17 @@
 
 mod balancer;
 mod clients;
+mod examples;
 mod failpoints;
+mod fuzz;
+mod hostile;
 mod house;
 mod kill;
 mod nodes;
 mod process;
 mod query_page;
 mod real_data;
+mod reconnects;
 mod shopper;
 mod simulation;
 mod stalled;

@@ -1,6 +1,7 @@
 //! The `daybook` binary as a process over a folder: started, asked, killed.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -32,6 +33,8 @@ pub struct Process {
     child: Killed,
     /// Where it answers, such as `http://127.0.0.1:34567`.
     pub url: String,
+    /// The link that makes the first admin, as long as there is none.
+    pub admin_link: Option<String>,
 }
 
 impl Process {
@@ -42,22 +45,44 @@ impl Process {
 
     /// The same with settings in its environment.
     pub fn serve_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::serve_into(folder, environment, Stdio::null())
+    }
+
+    /// The same, with its log lines in a file.
+    pub fn serve_logged(folder: &Path, environment: &[(&str, &str)], lines: &Path) -> Self {
+        Self::serve_into(folder, environment, File::create(lines).unwrap().into())
+    }
+
+    fn serve_into(folder: &Path, environment: &[(&str, &str)], lines: Stdio) -> Self {
         let mut child = Command::new(binary("daybook"))
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(folder)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(lines)
             .spawn()
             .map(Killed)
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server did not start: {line:?}"));
-        Self { child, url: ready["url"].as_str().unwrap().trim_end_matches('/').to_owned() }
+        let url = ready["url"].as_str().unwrap().trim_end_matches('/').to_owned();
+        Self { child, url, admin_link: ready["adminLink"].as_str().map(ToOwned::to_owned) }
     }
     /// The number of the process.
     pub fn id(&self) -> u32 {
         self.child.0.id()
     }
+
+    /// Whether the process has ended by itself.
+    pub fn is_gone(&mut self) -> bool {
+        self.child.0.try_wait().unwrap().is_some()
+    }
+}
+
+/// What an `Authorization` header says of somebody with a role at the shop of a folder.
+pub fn bearer(folder: &Path, role: &str) -> String {
+    let made = Command::new(binary("daybook")).args(["token", "--role", role, "--data"]).arg(folder).output().unwrap();
+    assert!(made.status.success(), "daybook token --role {role}: {}", String::from_utf8_lossy(&made.stderr));
+    format!("Bearer {}", String::from_utf8(made.stdout).unwrap().trim())
 }

@@ -150,7 +150,7 @@ impl Shopper {
     }
 
     /// One purchase, from an empty cart to a confirmed payment.
-    async fn buy(&mut self, sku: &str) -> Option<()> {
+    pub async fn buy(&mut self, sku: &str) -> Option<()> {
         let cart = self.mutate(CREATE, json!({ "currency": "EUR" })).await?["cart"]["id"].clone();
         let lines = json!([{ "sku": sku, "quantity": 2 }, { "sku": SKUS[0], "quantity": 1 }]);
         self.mutate(ADD, json!({ "cartId": cart, "lines": lines })).await?;
