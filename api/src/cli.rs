@@ -108,7 +108,7 @@ pub struct ServeArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Where browsers reach the shop, such as https://shop.example: for links in mails, passkeys, and as the issuer of tokens;
+    /// Where browsers reach the shop, such as `https://shop.example`: for links in mails, passkeys, and as the issuer of tokens;
     /// http://localhost with the port unless given
     #[arg(long, env = "DAYBOOK_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
@@ -148,8 +148,8 @@ Examples:
   daybook token --role finance --subject ana --ttl 15m
   daybook token --role auditor --data /srv/tea --json
 
-Whoever has the token has the role until it ends. The keys that sign it are in the vault: `daybook keys rotate` replaces
-them, and ends all tokens within 16 minutes.")]
+Whoever has the token has the role until it ends. The keys that sign it are in the vault, so give --events (or --vault) as to
+`daybook serve`. `daybook keys rotate` replaces them, and ends all tokens within 16 minutes.")]
 pub struct TokenArgs {
     /// Where the shop is kept.
     #[command(flatten)]

@@ -1,5 +1,7 @@
 //! Mails: the outbox folder, and a conversation with a mail server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -316,7 +316,7 @@ async fn each_cell_of_the_matrix_is_what_the_shop_answers() {
             let document = writer.document(root, operation);
             for ((person, name), expected) in people.iter().zip(&names).zip(cells) {
                 let answered = cell(&server, person.as_ref().map(|person| person.access.as_str()), &document).await;
-                assert_eq!(answered != "", expected != "", "{operation} as {name}");
+                assert_eq!(!answered.is_empty(), !expected.is_empty(), "{operation} as {name}");
                 tried += 1;
             }
         }

@@ -15,7 +15,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _},
 };
 
-use crate::process::{Killed, Process, binary};
+use crate::process::{Killed, Process, bearer, binary};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -116,12 +116,10 @@ async fn a_real_nginx_passes_requests_and_sockets_on_and_either_node_may_go() {
     assert_eq!(balancer.ask("{ __typename }").await["data"]["__typename"], "Query");
 
     // A subscription through the balancer: the upgrade is passed on, and events arrive.
-    let token = Command::new(binary("daybook")).args(["token", "--role", "auditor", "--data"]).arg(shop.path()).output().unwrap();
-    let token = String::from_utf8(token.stdout).unwrap();
+    let authorization = bearer(shop.path(), "auditor", &settings);
     let mut request = format!("{}/graphql", balancer.url.replace("http", "ws")).into_client_request().unwrap();
     request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().unwrap());
     let (mut socket, _) = connect_async(request).await.unwrap();
-    let authorization = format!("Bearer {}", token.trim());
     for message in [
         json!({ "type": "connection_init", "payload": { "Authorization": authorization } }),
         json!({ "type": "subscribe", "id": "1", "payload": {

@@ -67,7 +67,7 @@ fn run(script: &str) {
     let Some(clients) = installed(CLIENTS, 18, "typescript") else { return };
     let folder = tempfile::tempdir().unwrap();
     let shop = Process::serve(folder.path());
-    let token = bearer(folder.path(), "auditor");
+    let token = bearer(folder.path(), "auditor", &[]);
     let mut node = Command::new("node");
     node.arg(script).current_dir(clients.path()).env("SHOP_URL", &shop.url);
     succeed(node.env("AUDITOR_TOKEN", token.trim_start_matches("Bearer ")));

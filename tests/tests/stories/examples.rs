@@ -202,7 +202,7 @@ async fn run(shop: &Process, example: &Example, answers: &mut Answers) -> BTreeS
         if let Some(caller) = &run.caller {
             let authorization = match caller.strip_prefix('$') {
                 Some(path) => format!("Bearer {}", answers.at(path).as_str().unwrap()),
-                None => bearer(&answers.data, caller),
+                None => bearer(&answers.data, caller, &[]),
             };
             request = request.header("Authorization", authorization);
         }
@@ -229,7 +229,8 @@ pub fn root_fields(schema: &str) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     for (kind, root) in [("query", "Query"), ("mutation", "Mutation"), ("subscription", "Subscription")] {
         let body = schema.split(&format!("\ntype {root} {{\n")).nth(1).unwrap().split("\n}").next().unwrap();
-        let own = body.lines().filter_map(|line| line.strip_prefix('\t'));
+        // Between two pairs of quotes stands a description, whose lines can look like fields.
+        let own = body.split("\"\"\"").step_by(2).flat_map(str::lines).filter_map(|line| line.strip_prefix('\t'));
         let named = own.filter(|line| line.starts_with(|letter: char| letter.is_ascii_lowercase()));
         fields.extend(named.filter_map(|line| Some(format!("{kind} {}", line.split_once(['(', ':'])?.0))));
     }

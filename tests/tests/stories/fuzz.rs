@@ -127,7 +127,7 @@ async fn made_up_operations_of_strangers_and_admins_are_answered_without_a_fault
     let lines = folder.path().join("lines");
     let settings = [("DAYBOOK_DEMO", "true"), ("DAYBOOK_RATE_LIMIT", "off")];
     let mut shop = Process::serve_logged(folder.path(), &settings, &lines);
-    let admin = bearer(folder.path(), "admin");
+    let admin = bearer(folder.path(), "admin", &[]);
     let known = known(&shop.url, &admin).await;
     for caller in [None, Some(admin.as_str())] {
         let who = if caller.is_some() { "an admin" } else { "a stranger" };

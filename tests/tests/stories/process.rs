@@ -80,9 +80,10 @@ impl Process {
     }
 }
 
-/// What an `Authorization` header says of somebody with a role at the shop of a folder.
-pub fn bearer(folder: &Path, role: &str) -> String {
-    let made = Command::new(binary("daybook")).args(["token", "--role", role, "--data"]).arg(folder).output().unwrap();
+/// What an `Authorization` header says of somebody with a role at the shop of a folder, which is served with these settings.
+pub fn bearer(folder: &Path, role: &str, settings: &[(&str, &str)]) -> String {
+    let mut command = Command::new(binary("daybook"));
+    let made = command.args(["token", "--role", role, "--data"]).arg(folder).envs(settings.iter().copied()).output().unwrap();
     assert!(made.status.success(), "daybook token --role {role}: {}", String::from_utf8_lossy(&made.stderr));
     format!("Bearer {}", String::from_utf8(made.stdout).unwrap().trim())
 }

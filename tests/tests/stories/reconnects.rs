@@ -206,7 +206,8 @@ async fn subscribers_that_reconnect_under_load_miss_nothing_and_hear_nothing_twi
     stock_the_shelves(log.clone(), &SKUS.map(|sku| (sku.to_owned(), 1_000_000)).into()).await;
     let settings = [("DAYBOOK_EVENTS", database.as_str()), ("DAYBOOK_VIEWS", &database), ("DAYBOOK_RATE_LIMIT", "off")];
     let nodes = [Process::serve_with(folder.path(), &settings), Process::serve_with(folder.path(), &settings)];
-    let (auditor, staff) = (bearer(folder.path(), "auditor"), bearer(folder.path(), "support"));
+    let bearer = |role: &str| bearer(folder.path(), role, &settings);
+    let (auditor, staff) = (bearer("auditor"), bearer("support"));
     let world = Arc::new(World { nodes, auditor, left: AtomicU64::new(reconnects), over: AtomicBool::new(false) });
 
     let shopper = Shopper::new(&world.nodes[0].url);
