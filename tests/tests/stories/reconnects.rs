@@ -30,6 +30,7 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(60);
 const BUYERS: usize = 4;
+const FOLLOWERS: u64 = 4;
 const EVENTS: &str = "subscription($from: Long!) { update: events(fromPosition: $from) { position } }";
 const ORDER: &str = "subscription($from: Long!, $id: ID!) { update: orderUpdated(id: $id, fromPosition: $from) { position } }";
 
@@ -111,6 +112,8 @@ struct World {
     auditor: String,
     /// How many connections are still to be broken.
     left: AtomicU64,
+    /// How many followers still break theirs: there must be something to tell them until then.
+    breaking: AtomicU64,
     over: AtomicBool,
 }
 
@@ -158,6 +161,7 @@ impl World {
                 told.push(connection.next().await);
             }
         }
+        self.breaking.fetch_sub(1, Ordering::Relaxed);
         let last = last.await.unwrap();
         if at(&told) < last {
             let mut connection = self.connect(&subscription, at(&told)).await;
@@ -208,7 +212,8 @@ async fn subscribers_that_reconnect_under_load_miss_nothing_and_hear_nothing_twi
     let nodes = [Process::serve_with(folder.path(), &settings), Process::serve_with(folder.path(), &settings)];
     let bearer = |role: &str| bearer(folder.path(), role, &settings);
     let (auditor, staff) = (bearer("auditor"), bearer("support"));
-    let world = Arc::new(World { nodes, auditor, left: AtomicU64::new(reconnects), over: AtomicBool::new(false) });
+    let (left, breaking) = (AtomicU64::new(reconnects), AtomicU64::new(FOLLOWERS));
+    let world = Arc::new(World { nodes, auditor, left, breaking, over: AtomicBool::new(false) });
 
     let shopper = Shopper::new(&world.nodes[0].url);
     let orders = vec![place(&shopper).await, place(&shopper).await];
@@ -216,6 +221,7 @@ async fn subscribers_that_reconnect_under_load_miss_nothing_and_hear_nothing_twi
     let everything = Subscription { query: EVENTS, order: Value::Null };
     let of_orders = orders.iter().map(|order| Subscription { query: ORDER, order: order.clone() });
     let followed: Vec<Subscription> = of_orders.chain([everything.clone(), everything]).collect();
+    assert_eq!(followed.len() as u64, FOLLOWERS);
     let mut ends = Vec::new();
     for subscription in &followed {
         let (last, receiver) = oneshot::channel();
@@ -223,7 +229,7 @@ async fn subscribers_that_reconnect_under_load_miss_nothing_and_hear_nothing_twi
     }
     let busy = |number| tokio::spawn(world.clone().keep_busy(number, orders.clone(), staff.clone()));
     let busy: Vec<_> = (0..BUYERS + 2).map(busy).collect();
-    while world.left.load(Ordering::Relaxed) > 0 {
+    while world.breaking.load(Ordering::Relaxed) > 0 {
         assert!(!ends.iter().any(|(_, follower)| follower.is_finished()), "a follower gave up");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
