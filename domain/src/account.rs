@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 
 use event_schemas::{
-    AccountDisabled, AccountEnabled, AccountEvent, AccountId, AccountLinked, AccountLocked, AccountPasskeyAdded,
-    AccountPasskeyRemoved, AccountPasswordChanged, AccountRegistered, AccountRoleGranted, AccountRoleRevoked,
-    AccountSecondFactorAdded, AccountSecondFactorRemoved, AccountSessionsEnded, AccountVerified, PasswordChange, Personal,
-    RoleName, SessionEndReason, Timestamp,
+    AccountDisabled, AccountEnabled, AccountEvent, AccountId, AccountLinked, AccountPasskeyAdded, AccountPasskeyRemoved,
+    AccountPasswordChanged, AccountRegistered, AccountRoleGranted, AccountRoleRevoked, AccountSecondFactorAdded,
+    AccountSecondFactorRemoved, AccountSessionsEnded, AccountVerified, PasswordChange, Personal, RoleName, SessionEndReason,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -74,11 +73,6 @@ pub enum AccountCommand {
         session_ids: Vec<Uuid>,
         /// Why.
         reason: SessionEndReason,
-    },
-    /// Note that signing in is refused for a while.
-    Lock {
-        /// Until when.
-        until: Timestamp,
     },
     /// Note that it is linked to one at another party.
     Link {
@@ -153,8 +147,6 @@ pub struct RegisteredAccount {
     pub passkeys: BTreeSet<Uuid>,
     /// Who else vouches for it.
     pub issuers: BTreeSet<String>,
-    /// Until when signing in is refused on devices that it does not know.
-    pub locked_until: Option<Timestamp>,
 }
 
 impl Account {
@@ -232,8 +224,6 @@ impl RegisteredAccount {
             AccountCommand::RemovePasskey { passkey_id } => AccountPasskeyRemoved { passkey_id }.into(),
             AccountCommand::EndSessions { session_ids, .. } if session_ids.is_empty() => return Ok(vec![]),
             AccountCommand::EndSessions { session_ids, reason } => AccountSessionsEnded { session_ids, reason }.into(),
-            AccountCommand::Lock { until } if self.locked_until.is_some_and(|known| known >= until) => return Ok(vec![]),
-            AccountCommand::Lock { until } => AccountLocked { until }.into(),
             AccountCommand::Link { issuer } if self.issuers.contains(&issuer) => return Ok(vec![]),
             AccountCommand::Link { issuer } => {
                 must_be_text("issuer", &issuer)?;
@@ -266,7 +256,6 @@ impl RegisteredAccount {
             AccountEvent::AccountPasskeyRemoved(removed) => {
                 self.passkeys.remove(&removed.passkey_id);
             }
-            AccountEvent::AccountLocked(locked) => self.locked_until = Some(locked.until),
             AccountEvent::AccountLinked(linked) => {
                 self.issuers.insert(linked.issuer.clone());
             }

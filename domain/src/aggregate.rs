@@ -123,7 +123,7 @@ aggregates! {
     Claim(ClaimEvent, ClaimCommand, ClaimRefusal) = 1,
     Review(ReviewEvent, ReviewCommand, ReviewRefusal) = 1,
     Adjustment(AdjustmentEvent, AdjustmentCommand, AdjustmentRefusal) = 1,
-    Account(AccountEvent, AccountCommand, AccountRefusal) = 1,
+    Account(AccountEvent, AccountCommand, AccountRefusal) = 2,
     Role(RoleEvent, RoleCommand, RoleRefusal) = 1,
     Roster(RosterEvent, RosterCommand, RosterRefusal) = 1,
     ApiKey(ApiKeyEvent, ApiKeyCommand, ApiKeyRefusal) = 1,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AccountId, Personal, RoleName, Timestamp};
+use crate::{AccountId, Personal, RoleName};
 
 /// How an account came to another password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -125,14 +125,6 @@ event! {
 }
 
 event! {
-    /// Signing in failed so often that it is refused for a while, except on devices that the account knows.
-    AccountLocked {
-        /// Until when.
-        pub until: Timestamp,
-    }
-}
-
-event! {
     /// The account was linked to one at another party, and can be signed into there.
     AccountLinked {
         /// Who vouches for it: the issuer's URL.
@@ -155,7 +147,6 @@ events! {
         AccountPasskeyAdded = 1,
         AccountPasskeyRemoved = 1,
         AccountSessionsEnded = 1,
-        AccountLocked = 1,
         AccountLinked = 1,
     }
 }

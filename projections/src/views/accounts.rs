@@ -1,6 +1,6 @@
-//! Which accounts are there, what may each do, and who administers the store? Nothing personal is here.
+//! Which accounts are there, and what may each do? Nothing personal is here.
 
-use event_schemas::{AccountEvent, AccountId, CommerceEvent, RoleEvent, RoleName, RosterEvent, Timestamp};
+use event_schemas::{AccountEvent, AccountId, CommerceEvent, RoleEvent, RoleName, Timestamp};
 
 use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
@@ -26,26 +26,12 @@ row! {
         second_factor: bool,
         /// How many passkeys it has.
         passkeys: i64,
-        /// Until when signing in is refused on devices that it does not know.
-        locked_until: Option<Timestamp>,
         /// When it was registered.
         registered_at: Timestamp,
         /// When something last happened to it.
         updated_at: Timestamp,
     }
     index "registered_at, account_id";
-}
-
-row! {
-    /// An account that administers the store.
-    Admin in "admins" {
-        key {
-            /// The account.
-            account_id: AccountId,
-        }
-        /// Since when.
-        since: Timestamp,
-    }
 }
 
 row! {
@@ -67,9 +53,9 @@ row! {
 }
 json_columns!(Vec<RoleName>);
 
-/// The accounts and the administrators.
+/// The accounts.
 pub const ACCOUNTS: Projection =
-    Projection { name: "accounts", version: 1, tables: &[Account::TABLE, Admin::TABLE], for_analysts: false, fold };
+    Projection { name: "accounts", version: 2, tables: &[Account::TABLE], for_analysts: false, fold };
 
 /// The roles that the store has defined for itself.
 pub const ROLES: Projection =
@@ -78,10 +64,6 @@ pub const ROLES: Projection =
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     match fact.event {
         CommerceEvent::Account(event) => fold_account(rows, fact, event),
-        CommerceEvent::Roster(RosterEvent::AdminAdded(added)) => {
-            Ok(rows.put(Admin { account_id: added.account_id, since: fact.occurred_at, position: fact.position })?)
-        }
-        CommerceEvent::Roster(RosterEvent::AdminRemoved(removed)) => Ok(rows.delete::<Admin>(&(removed.account_id,))?),
         _ => Ok(()),
     }
 }
@@ -95,7 +77,6 @@ fn fold_account(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &AccountEvent) -> R
             roles: Vec::new(),
             second_factor: false,
             passkeys: 0,
-            locked_until: None,
             registered_at: fact.occurred_at,
             updated_at: fact.occurred_at,
             position: fact.position,
@@ -122,7 +103,6 @@ fn fold_account(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &AccountEvent) -> R
         AccountEvent::AccountSecondFactorRemoved(_) => account.second_factor = false,
         AccountEvent::AccountPasskeyAdded(_) => account.passkeys = add(account.passkeys, 1)?,
         AccountEvent::AccountPasskeyRemoved(_) => account.passkeys = subtract(account.passkeys, 1)?,
-        AccountEvent::AccountLocked(locked) => account.locked_until = Some(locked.until),
     }
     Ok(())
 }
@@ -162,14 +142,6 @@ impl Reader<'_> {
     /// If the store cannot be read or a cursor is of another list.
     pub fn accounts(&self, page: &Page) -> Result<Listed<Account>, ViewError> {
         self.page(&Conditions::default(), Order::new("registered", &["t.registered_at", "t.account_id"], true), page)
-    }
-
-    /// Whether any account administers the store.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn admins_exist(&self) -> Result<bool, ViewError> {
-        Ok(!self.rows::<Admin>("LIMIT 1", &[])?.is_empty())
     }
 
     /// The roles that the store has defined for itself, by name; a store has few, so there are no pages.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 on_each_store!(
-    an_account_is_told_as_it_is_and_an_administrator_is_known,
+    an_account_is_told_as_it_is,
     roles_are_those_that_the_store_has_defined_and_not_removed,
     api_keys_say_what_they_permit_and_when_they_end,
     what_was_refused_at_the_door_is_listed_and_counted_by_day,
@@ -67,7 +67,7 @@ fn items<T>(listed: Listed<T>) -> Vec<T> {
     listed.items.into_iter().map(|(_, item)| item).collect()
 }
 
-async fn an_account_is_told_as_it_is_and_an_administrator_is_known(home: Home) {
+async fn an_account_is_told_as_it_is(home: Home) {
     let (mut history, account_id, passkey_id) = (History::default(), AccountId(id(1)), id(7));
     let role = |name: &str| RoleName::new(name).unwrap();
     let happened: Vec<AccountEvent> = vec![
@@ -83,7 +83,6 @@ async fn an_account_is_told_as_it_is_and_an_administrator_is_known(home: Home) {
         AccountPasskeyAdded { passkey_id: id(8) }.into(),
         AccountPasskeyRemoved { passkey_id }.into(),
         AccountSessionsEnded { session_ids: vec![id(9)], reason: SessionEndReason::Logout }.into(),
-        AccountLocked { until: day(3, 0) }.into(),
         AccountLinked { issuer: "https://login.example.org".to_owned() }.into(),
         AccountDisabled { reason: Some(Personal("left".to_owned())) }.into(),
     ];
@@ -91,9 +90,8 @@ async fn an_account_is_told_as_it_is_and_an_administrator_is_known(home: Home) {
     for (second, event) in (0..).zip(happened) {
         history.happens(account_id, event, day(1, second));
     }
-    history.happens("admins", RosterEvent::from(AdminAdded { account_id }), day(1, 100));
     let views = views_of(&home, &history).await;
-    let (account, admin) = views.read_blocking(|reader| Ok((reader.account(account_id)?, reader.admins_exist()?))).unwrap();
+    let account = views.read_blocking(|reader| reader.account(account_id)).unwrap();
     let expected = Account {
         account_id,
         verified: true,
@@ -101,24 +99,21 @@ async fn an_account_is_told_as_it_is_and_an_administrator_is_known(home: Home) {
         roles: vec![role("admin"), role("customer")],
         second_factor: true,
         passkeys: 1,
-        locked_until: Some(day(3, 0)),
         registered_at: day(1, 0),
         updated_at: day(1, count - 1),
         position: count as u64,
     };
-    assert_eq!((account, admin), (Some(expected), true));
+    assert_eq!(account, Some(expected));
 
     history.happens(account_id, AccountEvent::from(AccountEnabled {}), day(2, 0));
     history.happens(account_id, AccountEvent::from(AccountSecondFactorRemoved {}), day(2, 1));
-    history.happens("admins", RosterEvent::from(AdminRemoved { account_id }), day(2, 2));
     let other = AccountId(id(2));
     history.happens(other, AccountEvent::from(AccountRegistered { account_id: other }), day(2, 3));
     let views = home.views("later.db");
     followed(&history.log().await, &views, 1_000).await;
-    let read = |reader: &Reader<'_>| Ok((reader.accounts(&Page::first(9))?, reader.admins_exist()?));
-    let (accounts, admin) = views.read_blocking(read).unwrap();
+    let accounts = views.read_blocking(|reader| reader.accounts(&Page::first(9))).unwrap();
     let accounts: Vec<_> = items(accounts).into_iter().map(|account| (account.account_id, account.disabled)).collect();
-    assert_eq!((accounts, admin), (vec![(other, false), (account_id, false)], false));
+    assert_eq!(accounts, [(other, false), (account_id, false)]);
 }
 
 async fn roles_are_those_that_the_store_has_defined_and_not_removed(home: Home) {

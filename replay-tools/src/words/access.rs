@@ -37,9 +37,6 @@ pub(super) fn account(event: &AccountEvent) -> String {
             };
             format!("sessions were ended {why}: {}", listed(&event.session_ids))
         }
-        AccountEvent::AccountLocked(event) => {
-            format!("signing in on unknown devices is refused{}", until(" until ", Some(event.until)))
-        }
         AccountEvent::AccountLinked(event) => format!("it was linked to an account at {}", event.issuer),
     }
 }
