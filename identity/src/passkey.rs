@@ -4,7 +4,7 @@
 //! kept between the two halves of a ceremony is a value for the vault, so that any node can finish what another began; whoever
 //! keeps it must hand it out once (`Vault::take`), because that is what makes a challenge good for one answer.
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use event_schemas::{AccountId, Timestamp};
@@ -96,18 +96,6 @@ impl RelyingParty {
             name: name.to_owned(),
             challenge_millis: CHALLENGE_MILLIS,
         })
-    }
-
-    /// The same with another time to answer challenges, between a millisecond and 49 days. Five minutes, unless this is called.
-    pub fn with_challenge_time(mut self, time: Duration) -> Self {
-        let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        self.challenge_millis = NonZeroU32::new(millis).unwrap_or(NonZeroU32::MIN);
-        self
-    }
-
-    /// How long a challenge can be answered, which is how long the state of a ceremony is worth keeping.
-    pub fn challenge_time(&self) -> Duration {
-        Duration::from_millis(u64::from(self.challenge_millis.get()))
     }
 
     /// Begins to register a passkey: the options for `PublicKeyCredential.parseCreationOptionsFromJSON()`, and the state to keep.
@@ -259,5 +247,32 @@ mod base64url {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         URL_SAFE_NO_PAD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/accounts/authenticator.rs"]
+mod authenticator;
+
+#[cfg(test)]
+mod tests {
+    use super::{authenticator::Authenticator, *};
+
+    #[test]
+    fn a_challenge_ends() {
+        let shop = RelyingParty::new(&"https://shop.example/".parse().unwrap(), "Shop").unwrap();
+        let (account, hasty) = (AccountId(Uuid::now_v7()), RelyingParty { challenge_millis: NonZeroU32::MIN, ..shop.clone() });
+        let authenticator = Authenticator::new(account);
+        let (options, state) = shop.begin_registration(account, "ana@example.com", &[]).unwrap();
+        assert_eq!(options["timeout"], 300_000);
+        let mut passkeys = [shop.finish_registration(state, &authenticator.create(&options)).unwrap()];
+        let (registration, registration_state) = hasty.begin_registration(account, "ana@example.com", &[]).unwrap();
+        let (login, login_state) = hasty.begin_login().unwrap();
+        // Not a wait for something to happen: the time is over when it returns.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let late = hasty.finish_registration(registration_state, &authenticator.create(&registration));
+        assert!(matches!(late, Err(ProofError::Expired)), "{late:?}");
+        let late = hasty.finish_login(login_state, &authenticator.get(&login), &mut passkeys);
+        assert!(matches!(late, Err(ProofError::Expired)), "{late:?}");
     }
 }

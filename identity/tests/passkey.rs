@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use event_schemas::AccountId;
 use identity::{Passkey, ProofError, RelyingParty};
@@ -187,7 +185,6 @@ fn the_options_are_what_browsers_parse_and_ask_for_a_verified_user() {
     let algorithms: Vec<_> = options["pubKeyCredParams"].as_array().unwrap().iter().map(|kind| &kind["alg"]).collect();
     assert_eq!(algorithms, [&json!(-8), &json!(-7), &json!(-35), &json!(-257)]);
     assert_eq!((&options["attestation"], &options["timeout"]), (&json!("none"), &json!(300_000)));
-    assert_eq!(shop.challenge_time(), Duration::from_secs(300));
     // The authenticator that has one already is told.
     assert_eq!(options["excludeCredentials"][0]["id"], text(&authenticator.credential_id));
 
@@ -331,21 +328,6 @@ fn a_counter_that_stays_at_zero_is_right() {
         let (options, state) = shop.begin_login().unwrap();
         shop.finish_login(state, &authenticator.get(&options), &mut passkeys).unwrap();
     }
-}
-
-#[test]
-fn a_challenge_ends() {
-    let (shop, authenticator, mut passkeys) = registered();
-    let hasty = shop.with_challenge_time(Duration::from_millis(1));
-    let account = AccountId(Uuid::from_slice(&authenticator.user_handle).unwrap());
-    let (registration, registration_state) = hasty.begin_registration(account, "ana@example.com", &[]).unwrap();
-    let (login, login_state) = hasty.begin_login().unwrap();
-    // Not a wait for something to happen: the time is over when it returns.
-    std::thread::sleep(Duration::from_millis(20));
-    let late = hasty.finish_registration(registration_state, &authenticator.create(&registration));
-    assert!(matches!(late, Err(ProofError::Expired)), "{late:?}");
-    let late = hasty.finish_login(login_state, &authenticator.get(&login), &mut passkeys);
-    assert!(matches!(late, Err(ProofError::Expired)), "{late:?}");
 }
 
 #[test]
