@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod account_page;
 mod balancer;
+mod browser;
 mod clients;
+mod codes;
 mod examples;
 mod failpoints;
 mod fuzz;
@@ -16,6 +19,5 @@ mod query_page;
 mod real_data;
 mod reconnects;
 mod shopper;
-mod simulation;
 mod stalled;
 mod tables;

@@ -1,13 +1,16 @@
 //! Deterministic simulation: the real engine, several nodes of it, on a simulated log, clock and gateway that fail as a seed
 //! says, beside an independent model that knows every answer.
 //!
-//! `DAYBOOK_SEEDS=10000 cargo nextest run --release -p stories simulation::many_seeds` runs many seeds, from
-//! `DAYBOOK_FIRST_SEED` on. A failure prints the seed; `DAYBOOK_SEED=7 … simulation::one_seed --no-capture` tells what
+//! `DAYBOOK_SEEDS=10000 cargo nextest run --release -p simulation many_seeds` runs many seeds, from
+//! `DAYBOOK_FIRST_SEED` on. A failure prints the seed; `DAYBOOK_SEED=7 … one_seed --no-capture` tells what
 //! happened in it, step by step (with `DAYBOOK_BUG=LostWrite`, say, under a planted bug).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod ask;
 mod auditor;
 mod bugs;
+mod clock;
 mod closing;
 mod gateway;
 mod log;
@@ -38,7 +41,7 @@ fn setting(name: &str) -> Option<u64> {
 fn failed(report: &Report) -> String {
     let Report { seed, finding, .. } = report;
     format!(
-        "seed {seed}: {}\nreplay: DAYBOOK_SEED={seed} cargo nextest run --release -p stories --no-capture simulation::one_seed",
+        "seed {seed}: {}\nreplay: DAYBOOK_SEED={seed} cargo nextest run --release -p simulation --no-capture one_seed",
         finding.as_deref().unwrap_or("nothing found")
     )
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use domain::{Change, Decision, Refusal, State, States, World as Known};
 use event_schemas::{
-    CommerceEvent, LocationId, PaymentEvent, Position, Proposed, Recorded, Sku, StockEvent, StockReceived, StreamId, Timestamp,
+    CommerceEvent, LocationId, PaymentEvent, Position, Proposed, Recorded, Sequence, Sku, StockEvent, StockReceived, StreamId, Timestamp,
 };
 use event_store::{AppendError, Progress, Snapshot, Task};
 
@@ -168,6 +168,10 @@ impl States for Lavish<'_, '_> {
     fn state(&self, stream: &StreamId) -> Option<&State> {
         self.streams.borrow_mut().push(stream.clone());
         self.stocks.get(stream).or_else(|| self.known.state(stream))
+    }
+
+    fn version(&self, stream: &StreamId) -> Option<Sequence> {
+        Some(self.known.version(stream))
     }
 }
 

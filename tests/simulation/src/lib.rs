@@ -1,0 +1,1 @@
+//! Deterministic simulation of the engine, beside an independent model: see `tests/simulation/main.rs`.
