@@ -2,14 +2,15 @@
 
 use cqrs_es::event_sink::EventSink;
 use event_schemas::{
-    AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, CartEvent, CategoryEvent, ClaimEvent, CommerceEvent, OrderEvent,
-    PaymentEvent, ProductEvent, PromotionEvent, ReviewEvent, RoleEvent, RosterEvent, StockEvent, StreamId, WebhookEvent,
+    AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, AuditEvent, CartEvent, CategoryEvent, ClaimEvent, CommerceEvent,
+    OrderEvent, PaymentEvent, ProductEvent, PromotionEvent, ReviewEvent, RoleEvent, RosterEvent, StockEvent, StreamId,
+    WebhookEvent,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Access, AccessCommand, AccessRefusal, Account, AccountCommand, AccountRefusal, Adjustment, AdjustmentCommand,
-    AdjustmentRefusal, ApiKey, ApiKeyCommand, ApiKeyRefusal, Cart, CartCommand, CartRefusal, Category, CategoryCommand,
+    AdjustmentRefusal, ApiKey, ApiKeyCommand, ApiKeyRefusal, Audit, AuditCommand, AuditRefusal, Cart, CartCommand, CartRefusal, Category, CategoryCommand,
     CategoryRefusal, Claim, ClaimCommand, ClaimRefusal, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand,
     PaymentRefusal, Product, ProductCommand, ProductRefusal, Promotion, PromotionCommand, PromotionRefusal, Review,
     ReviewCommand, ReviewRefusal, Role, RoleCommand, RoleRefusal, Roster, RosterCommand, RosterRefusal, Stock, StockCommand,
@@ -128,6 +129,7 @@ aggregates! {
     Roster(RosterEvent, RosterCommand, RosterRefusal) = 1,
     ApiKey(ApiKeyEvent, ApiKeyCommand, ApiKeyRefusal) = 1,
     Access(AccessEvent, AccessCommand, AccessRefusal) = 1,
+    Audit(AuditEvent, AuditCommand, AuditRefusal) = 1,
     Webhook(WebhookEvent, WebhookCommand, WebhookRefusal) = 1,
 }
 

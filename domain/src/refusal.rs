@@ -3,7 +3,7 @@
 use event_schemas::Timestamp;
 
 use crate::{
-    AccessRefusal, AccountRefusal, AdjustmentRefusal, ApiKeyRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal, ClaimName,
+    AccessRefusal, AccountRefusal, AdjustmentRefusal, ApiKeyRefusal, AuditRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal, ClaimName,
     ClaimRefusal, HistoryRefusal, OrderRefusal, PaymentRefusal, PriceChange, ProductRefusal, PromotionRefusal, ReviewRefusal,
     RoleRefusal, RosterRefusal, Shortage, StockRefusal, WebhookRefusal, pricing::TotalTooLarge,
 };
@@ -60,6 +60,8 @@ refusals! {
     ApiKey(ApiKeyRefusal),
     /// A rule of what is refused at the door.
     Access(AccessRefusal),
+    /// A rule of who looked at what.
+    Audit(AuditRefusal),
     /// A rule of webhooks.
     Webhook(WebhookRefusal),
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, CartEvent, CategoryEvent, ClaimEvent, EventSchema, OrderEvent,
-    PaymentEvent, ProductEvent, PromotionEvent, Raw, ReviewEvent, RoleEvent, RosterEvent, StockEvent, UpcastError, WebhookEvent,
+    AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, AuditEvent, CartEvent, CategoryEvent, ClaimEvent, EventSchema,
+    OrderEvent, PaymentEvent, ProductEvent, PromotionEvent, Raw, ReviewEvent, RoleEvent, RosterEvent, StockEvent, UpcastError,
+    WebhookEvent,
 };
 
 /// Why a recorded event could not be read.
@@ -105,7 +106,8 @@ macro_rules! commerce_events {
 commerce_events! {
     Product(ProductEvent), Category(CategoryEvent), Stock(StockEvent), Cart(CartEvent), Order(OrderEvent),
     Payment(PaymentEvent), Promotion(PromotionEvent), Claim(ClaimEvent), Review(ReviewEvent), Adjustment(AdjustmentEvent),
-    Account(AccountEvent), Role(RoleEvent), Roster(RosterEvent), ApiKey(ApiKeyEvent), Access(AccessEvent), Webhook(WebhookEvent),
+    Account(AccountEvent), Role(RoleEvent), Roster(RosterEvent), ApiKey(ApiKeyEvent), Access(AccessEvent), Audit(AuditEvent),
+    Webhook(WebhookEvent),
 }
 
 impl CommerceEvent {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod accounts;
+mod audit;
 mod carts;
 mod catalog;
 mod checkouts;

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod anomalies;
 mod api_keys;
+mod audit;
 mod carts;
 mod categories;
 mod journal;
@@ -24,6 +25,7 @@ pub use access::*;
 pub use accounts::*;
 pub use anomalies::*;
 pub use api_keys::*;
+pub use audit::*;
 pub use carts::*;
 pub use categories::*;
 pub use journal::*;
@@ -56,5 +58,6 @@ pub const ALL: &[&Projection] = &[
     &ROLES,
     &API_KEYS,
     &ACCESS,
+    &AUDIT,
     &WEBHOOKS,
 ];

@@ -8,6 +8,7 @@ mod store;
 mod access;
 mod analytics;
 mod anomalies;
+mod audit;
 mod money;
 mod nodes;
 mod plans;

@@ -10,6 +10,7 @@ use projections::*;
 
 use crate::{
     access::many,
+    audit,
     runner::followed,
     shop::{History, cancel, day, id, line, pay, place, placed, product, ship},
     store::Home,
@@ -47,6 +48,7 @@ fn large_shop() -> History {
         review(&mut history, number, at);
     }
     many(&mut history, DOOR);
+    audit::many(&mut history, DOOR);
     history
 }
 
@@ -186,6 +188,25 @@ fn anomaly_filters() -> Restricted<AnomalyFilter> {
     ]
 }
 
+fn audit_filters() -> Restricted<AuditFilter> {
+    let none = AuditFilter::default;
+    let AuditFilter { kind: _, reader: _, subject: _ } = none();
+    vec![
+        ("none", none()),
+        ("kind", AuditFilter { kind: Some(AuditKind::Export), ..none() }),
+        ("reader", AuditFilter { reader: Some("support:1".to_owned()), ..none() }),
+        ("subject", AuditFilter { subject: Some("order/2".to_owned()), ..none() }),
+        (
+            "all",
+            AuditFilter {
+                kind: Some(AuditKind::Read),
+                reader: Some("support:1".to_owned()),
+                subject: Some("order/2".to_owned()),
+            },
+        ),
+    ]
+}
+
 /// What a test knows of a list: its cursors and how many rows it has.
 struct Seen {
     cursors: Vec<Cursor>,
@@ -240,6 +261,9 @@ fn lists() -> BTreeMap<&'static str, Vec<(String, List)>> {
     let kinds = [AccessKind::Denied, AccessKind::LoginFailed, AccessKind::Limited, AccessKind::Banned];
     for kind in kinds.map(Some).into_iter().chain([None]) {
         add("access", format!("{kind:?}"), Box::new(move |reader, page| seen(reader.access(kind, page))));
+    }
+    for (name, filter) in audit_filters() {
+        add("audit", name.to_owned(), Box::new(move |reader, page| seen(reader.audit(&filter, page))));
     }
     for number in [80_000, 80_001] {
         let list = move |reader: &Reader<'_>, page: &Page| seen(reader.webhook_failures(WebhookId(id(number)), page));

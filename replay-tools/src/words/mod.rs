@@ -1,6 +1,7 @@
 //! What happened, in a sentence a person reads. Personal data stays out: `show` prints it to whoever may see the log.
 
 mod access;
+mod audit;
 mod buying;
 mod catalog;
 mod payment;
@@ -35,6 +36,7 @@ pub fn sentence(event: &CommerceEvent) -> String {
         CommerceEvent::Roster(event) => access::roster(event),
         CommerceEvent::ApiKey(event) => access::api_key(event),
         CommerceEvent::Access(event) => access::access(event),
+        CommerceEvent::Audit(event) => audit::audit(event),
         CommerceEvent::Webhook(event) => access::webhook(event),
     }
 }
