@@ -1,11 +1,11 @@
-//! The Merkle tree over the log: its head, computed while the digests stream by (RFC 6962, section 2.1; RFC 9162).
+//! The Merkle tree over the log: its root, computed while the digests stream by (RFC 6962, section 2.1; RFC 9162).
 
 use sha2::{Digest as _, Sha256};
 
 /// A node of the tree: a leaf hash (the digest of a record) or the hash of two nodes.
 pub type Node = [u8; 32];
 
-/// The head of a growing tree. It keeps one node per complete subtree, so at most 64, however long the log is.
+/// The right edge of a growing tree, from which its root follows. It keeps one node per complete subtree, so at most 64, however long the log is.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     size: u64,
@@ -13,6 +13,12 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// The tree of `size` leaves whose largest complete subtrees, from left to right, have these roots: to go on without the
+    /// leaves. None if that is not one root for each bit of the size.
+    pub fn resume(size: u64, subtrees: Vec<Node>) -> Option<Self> {
+        (subtrees.len() == size.count_ones() as usize).then_some(Self { size, subtrees })
+    }
+
     /// Adds the next leaf, which must already be a leaf hash, as the digests of records are.
     pub fn push(&mut self, leaf: Node) {
         let mut node = leaf;
@@ -31,7 +37,7 @@ impl Tree {
         self.size
     }
 
-    /// The head: the hash of all leaves in order; the SHA-256 of nothing for an empty tree.
+    /// The root: the hash of all leaves in order; the SHA-256 of nothing for an empty tree.
     pub fn root(&self) -> Node {
         let mut subtrees = self.subtrees.iter().rev().copied();
         let Some(last) = subtrees.next() else { return Sha256::digest([]).into() };
@@ -39,7 +45,8 @@ impl Tree {
     }
 }
 
-fn parent(left: Node, right: Node) -> Node {
+/// The hash of two nodes.
+pub(crate) fn parent(left: Node, right: Node) -> Node {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 

@@ -1,0 +1,501 @@
+//! The notary beside a running shop: it follows the log, keeps the tree, and signs its heads.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use event_store::{Log, ReadError};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{HeadError, Node, SignedCheckpoint, SigningKey, TileError, TileFolder, hex, publish::Published, writer::TileWriter};
+
+/// How many digests are read at once.
+const PAGE: usize = 16_384;
+/// How long the log is left alone after a look at its end, so that following it costs a busy shop nothing.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long the notary waits for the log to say that it moved before it looks by itself.
+const POLL: Duration = Duration::from_millis(500);
+/// How long it waits after something could not be read or written.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The name of the file whose lock says that a process keeps the folder.
+const LOCK: &str = "lock";
+
+/// Where signing keys come from. A key is asked for again before each signature, so that it can be replaced meanwhile.
+#[async_trait]
+pub trait Signer: Send + Sync + 'static {
+    /// The key that signs a head of that size; none while the key in use is not for such a small one. All keys of a log have
+    /// one name.
+    ///
+    /// # Errors
+    /// Why there is no key now. It is asked for again later.
+    async fn key(&self, size: u64) -> Result<Option<SigningKey>, String>;
+}
+
+/// One key for everything.
+#[async_trait]
+impl Signer for SigningKey {
+    async fn key(&self, _: u64) -> Result<Option<SigningKey>, String> {
+        Ok(Some(self.clone()))
+    }
+}
+
+/// How a notary works.
+#[derive(Debug, Clone)]
+pub struct NotaryConfig {
+    /// The folder of its tiles and its last head; made when it is not there.
+    pub folder: PathBuf,
+    /// The name of its keys, which its heads begin with.
+    pub origin: String,
+    /// How long after a head the next is signed, if there is something new.
+    pub interval: Duration,
+    /// A file, best on another machine, to which each head is appended.
+    pub publish: Option<PathBuf>,
+}
+
+/// How a notary is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotaryStatus {
+    /// How many events its tree has.
+    pub size: u64,
+    /// How many events the last signed head has.
+    pub signed: u64,
+    /// Why nothing is signed any more: the log is not what was signed. Only a restart asks again.
+    pub broken: Option<String>,
+    /// Why it cannot go on just now; it tries again.
+    pub trouble: Option<String>,
+    /// Whether another process keeps the folder, so that this one only reads it.
+    pub is_elsewhere: bool,
+}
+
+/// Why a head cannot be signed now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The log is not what was signed before.
+    #[error("nothing is signed any more: {0}")]
+    Broken(String),
+    /// It cannot be done now.
+    #[error("no head can be signed now: {0}")]
+    Unavailable(String),
+}
+
+/// Somebody who waits for a head.
+type Ask = oneshot::Sender<Result<SignedCheckpoint, SignError>>;
+
+/// The tree, once it is opened.
+type SharedTree = Arc<Mutex<Option<TileWriter>>>;
+
+/// A notary that follows a log.
+pub struct Notary {
+    folder: TileFolder,
+    status: watch::Receiver<NotaryStatus>,
+    asks: mpsc::Sender<Ask>,
+    tree: SharedTree,
+    task: Mutex<Option<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Notary {
+    /// Begins to follow a log. What goes wrong later is in [`Notary::status`].
+    pub fn start(log: Arc<dyn Log>, signer: Arc<dyn Signer>, config: NotaryConfig) -> Self {
+        let folder = TileFolder::new(&config.folder);
+        let (asks, asked) = mpsc::channel(16);
+        let (told, status) = watch::channel(NotaryStatus::default());
+        let (stop, stopping) = watch::channel(false);
+        let tree = SharedTree::default();
+        let follower = Follower {
+            log,
+            signer,
+            folder: folder.clone(),
+            config,
+            told,
+            tree: Arc::clone(&tree),
+            known: BTreeMap::new(),
+            head: None,
+            published: None,
+            signed_at: None,
+            broken: None,
+            stopping,
+        };
+        let task = Mutex::new(Some(tokio::spawn(follower.run(asked))));
+        Self { folder, status, asks, tree, task, stop }
+    }
+
+    /// The folder of its tiles and its last head.
+    pub fn folder(&self) -> &TileFolder {
+        &self.folder
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> NotaryStatus {
+        self.status.borrow().clone()
+    }
+
+    /// The root of the first `size` events; none while the notary has not come so far, or does not keep the tree itself.
+    pub async fn root(&self, size: u64) -> Option<Node> {
+        let tree = Arc::clone(&self.tree);
+        let root = move || with(&tree, |tree| tree.as_ref().and_then(|tree| tree.root(size).ok()));
+        tokio::task::spawn_blocking(root).await.ok().flatten()
+    }
+
+    /// Waits until the tree has so many events, at most for a time; whether it has.
+    pub async fn wait_for(&self, size: u64, time: Duration) -> bool {
+        let mut status = self.status.clone();
+        timeout(time, status.wait_for(|status| status.size >= size)).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// Signs the log as it is now, and gives that head, which is on the disk.
+    ///
+    /// # Errors
+    /// [`SignError`]
+    pub async fn sign(&self) -> Result<SignedCheckpoint, SignError> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || SignError::Unavailable("the notary has stopped".to_owned());
+        self.asks.send(answer).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+
+    /// Stops following, with a last head of what the log holds by then.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the notary did not end as it should");
+        }
+    }
+}
+
+/// What stops the notary for now, or for good.
+enum Fault {
+    /// The log is not what was signed.
+    Broken(String),
+    /// It may be better the next time.
+    Trouble(String),
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+impl From<TileError> for Fault {
+    fn from(error: TileError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+impl From<HeadError> for Fault {
+    fn from(error: HeadError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+struct Follower {
+    log: Arc<dyn Log>,
+    signer: Arc<dyn Signer>,
+    folder: TileFolder,
+    config: NotaryConfig,
+    told: watch::Sender<NotaryStatus>,
+    tree: SharedTree,
+    /// Roots that the tree must have at sizes that it has not come to yet: they were signed.
+    known: BTreeMap<u64, Node>,
+    /// The last head in the folder.
+    head: Option<SignedCheckpoint>,
+    published: Option<Published>,
+    signed_at: Option<Instant>,
+    broken: Option<String>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Follower {
+    async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+        let (mut moved, mut stopping) = (self.log.watch(), self.stopping.clone());
+        let Some(_lock) = self.take_folder(&mut asks).await else { return };
+        let mut asked: Vec<Ask> = Vec::new();
+        loop {
+            let ends = *stopping.borrow() || asks.is_closed();
+            let outcome = self.turn(ends || !asked.is_empty()).await;
+            let failed = outcome.is_err();
+            self.tell(outcome, &mut asked);
+            if ends {
+                return;
+            }
+            // A look at the log takes its time from the shop: there is a pause behind each, and a longer one behind a fault.
+            let pause = if failed { RETRY } else { PAUSE };
+            let _ = timeout(pause, stopping.wait_for(|stopping| *stopping)).await;
+            if asks.is_empty() {
+                tokio::select! {
+                    _ = moved.changed() => {}
+                    ask = asks.recv() => asked.extend(ask),
+                    _ = stopping.changed() => {}
+                    () = sleep(POLL.min(self.config.interval)) => {}
+                }
+            }
+            while let Ok(ask) = asks.try_recv() {
+                asked.push(ask);
+            }
+        }
+    }
+
+    /// Takes the folder for this process, as soon as no other has it.
+    async fn take_folder(&mut self, asks: &mut mpsc::Receiver<Ask>) -> Option<File> {
+        let mut stopping = self.stopping.clone();
+        loop {
+            let (is_elsewhere, trouble) = match lock(&self.config.folder) {
+                Ok(Some(lock)) => {
+                    self.told.send_modify(|status| (status.is_elsewhere, status.trouble) = (false, None));
+                    return Some(lock);
+                }
+                Ok(None) => (true, None),
+                Err(error) => (false, Some(format!("{}: {error}", self.config.folder.display()))),
+            };
+            self.told.send_modify(|status| {
+                (status.is_elsewhere, status.trouble) = (is_elsewhere, trouble);
+                status.signed = self.folder.head().ok().flatten().map_or(0, |head| head.unchecked().size);
+            });
+            let until = tokio::time::Instant::now() + RETRY;
+            loop {
+                tokio::select! {
+                    ask = asks.recv() => {
+                        let reason = "another process keeps the notary's folder, or it cannot be used".to_owned();
+                        ask?.send(Err(SignError::Unavailable(reason))).ok();
+                    }
+                    _ = stopping.wait_for(|stopping| *stopping) => return None,
+                    () = tokio::time::sleep_until(until) => break,
+                }
+            }
+        }
+    }
+
+    /// Follows the log to its end and signs what is due.
+    async fn turn(&mut self, is_asked: bool) -> Result<(), Fault> {
+        if let Some(reason) = &self.broken {
+            return Err(Fault::Broken(reason.clone()));
+        }
+        if with(&self.tree, |tree| tree.is_none()) {
+            self.open().await?;
+        }
+        while !self.take_page().await? && !*self.stopping.borrow() {
+            if self.is_due() {
+                self.sign(false).await?;
+            }
+        }
+        if is_asked || self.is_due() {
+            self.sign(is_asked).await?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.signed_at.is_none_or(|at| at.elapsed() >= self.config.interval)
+    }
+
+    /// Opens the tree where its last head left it. A tree whose tiles are damaged is made anew from the log.
+    async fn open(&mut self) -> Result<(), Fault> {
+        let (folder, config) = (self.folder.clone(), self.config.clone());
+        let opened = blocking(move || {
+            let mut head = folder.head()?;
+            let mut known = BTreeMap::new();
+            let signed = head.as_ref().map(|head| head.unchecked().clone());
+            if let Some(signed) = signed.as_ref().filter(|signed| signed.origin != config.origin) {
+                let reason = format!("{} holds the tree of {}, not of {}", config.folder.display(), signed.origin, config.origin);
+                return Err(Fault::Broken(format!("{reason}; give each log a folder of its own")));
+            }
+            let size = signed.as_ref().map_or(0, |signed| signed.size);
+            let opened = TileWriter::open(folder.clone(), size).and_then(|tree| Ok((tree.root(size)?, tree)));
+            let tree = match (opened, signed) {
+                (Ok((root, tree)), Some(signed)) if root == signed.root => tree,
+                (Ok((_, tree)), None) => tree,
+                (opened, signed) => {
+                    let reason = opened.err().map_or_else(|| "they have another root".to_owned(), |error| error.to_string());
+                    tracing::warn!(size, %reason, "the tiles are not those of their head; they are made anew from the log");
+                    known.extend(signed.map(|signed| (signed.size, signed.root)));
+                    // It is signed again, with its tiles, once the tree has come to it.
+                    head = None;
+                    TileWriter::open(folder, 0)?
+                }
+            };
+            Ok((head, known, tree, config.publish.map(Published::new)))
+        });
+        let (head, known, tree, published) = opened.await?;
+        let published_head = match &published {
+            Some(published) => published.last(&self.config.origin).map_err(|error| Fault::Trouble(error.to_string()))?,
+            None => None,
+        };
+        (self.known, self.published) = (known, published);
+        if let Some(outside) = published_head.map(|head| head.unchecked().clone()) {
+            if outside.size > tree.size() {
+                self.known.insert(outside.size, outside.root);
+            } else if tree.root(outside.size)? != outside.root {
+                return Err(self.breaks(another_root(outside.size, &outside.root)));
+            }
+        }
+        let (size, signed) = (tree.size(), head.as_ref().map_or(0, |head| head.unchecked().size));
+        self.told.send_modify(|status| (status.size, status.signed) = (size, signed));
+        self.head = head;
+        with(&self.tree, |place| *place = Some(tree));
+        Ok(())
+    }
+
+    /// Adds the digests of the next events. Gives whether the log ends there.
+    async fn take_page(&mut self) -> Result<bool, Fault> {
+        let size = with(&self.tree, |tree| tree.as_ref().map_or(0, TileWriter::size));
+        // The last one that is known is read again: it must still be what it was.
+        let mut digests = self.log.digests(size.saturating_sub(1), PAGE).await?;
+        let is_end = digests.len() < PAGE;
+        if size > 0 && digests.is_empty() {
+            let end = self.log.head().await?.position;
+            return Err(self.breaks(format!("the log ended at position {size}, and ends at {end} now")));
+        }
+        let seen = if size > 0 { Some(digests.remove(0)) } else { None };
+        let (tree, mut known) = (Arc::clone(&self.tree), self.known.clone());
+        let work = move || {
+            with(&tree, |tree| {
+                let Some(tree) = tree.as_mut() else { return Ok(known) };
+                if tree.last()? != seen {
+                    return Err(Fault::Broken(format!("position {size} holds another event than before")));
+                }
+                for digest in digests {
+                    tree.push(digest);
+                    if let Some(root) = known.remove(&tree.size())
+                        && tree.root(tree.size())? != root
+                    {
+                        return Err(Fault::Broken(another_root(tree.size(), &root)));
+                    }
+                }
+                tree.write_full()?;
+                Ok(known)
+            })
+        };
+        self.known = blocking(work).await.map_err(|fault| self.kept(fault))?;
+        let size = with(&self.tree, |tree| tree.as_ref().map_or(0, TileWriter::size));
+        self.told.send_if_modified(|status| std::mem::replace(&mut status.size, size) != size);
+        match self.known.last_key_value() {
+            Some((signed, _)) if is_end => {
+                Err(self.breaks(format!("the log ends at position {size}, and had {signed} events when that was signed")))
+            }
+            _ => Ok(is_end),
+        }
+    }
+
+    /// Signs the tree as it is, if that was not done yet.
+    async fn sign(&mut self, is_asked: bool) -> Result<(), Fault> {
+        let size = with(&self.tree, |tree| tree.as_ref().map_or(0, TileWriter::size));
+        let is_signed = self.head.as_ref().is_some_and(|head| head.unchecked().size >= size);
+        // A head is never smaller than one that was signed before.
+        let is_small = self.known.last_key_value().is_some_and(|(signed, _)| *signed > size);
+        if is_signed || is_small || (size == 0 && !is_asked) {
+            return self.publish(None).await;
+        }
+        // Asked for after the size is fixed: a key that was replaced before signs nothing that is larger.
+        let Some(key) = self.signer.key(size).await.map_err(Fault::Trouble)? else {
+            return Err(Fault::Trouble(format!("the key in use does not sign a log of {size} events, which is too few")));
+        };
+        if key.name() != self.config.origin {
+            return Err(Fault::Trouble(format!("the key is called {}, and the log {}", key.name(), self.config.origin)));
+        }
+        let tree = Arc::clone(&self.tree);
+        let work = move || {
+            with(&tree, |tree| {
+                let Some(tree) = tree.as_mut() else { return Ok(None) };
+                let head = SignedCheckpoint::sign(size, tree.root(size)?, &key);
+                tree.keep(&head)?;
+                Ok(Some(head))
+            })
+        };
+        let Some(head) = blocking(work).await? else { return Ok(()) };
+        self.signed_at = Some(Instant::now());
+        self.told.send_modify(|status| status.signed = size);
+        self.head = Some(head.clone());
+        self.publish(Some(head)).await
+    }
+
+    /// Appends a head, and what could not be appended before, to the file outside.
+    async fn publish(&mut self, head: Option<SignedCheckpoint>) -> Result<(), Fault> {
+        let Some(mut published) = self.published.take() else { return Ok(()) };
+        let path = self.config.publish.clone().unwrap_or_default();
+        let work = move || {
+            let done = match head {
+                Some(head) => published.append(&head),
+                None => published.flush(),
+            };
+            Ok((published, done))
+        };
+        let (published, done) = blocking(work).await?;
+        self.published = Some(published);
+        done.map_err(|error| Fault::Trouble(format!("a head could not be appended to {}: {error}", path.display())))
+    }
+
+    /// The log is not what was signed: nothing is signed from now on.
+    fn breaks(&mut self, reason: String) -> Fault {
+        self.kept(Fault::Broken(reason))
+    }
+
+    fn kept(&mut self, fault: Fault) -> Fault {
+        if let Fault::Broken(reason) = &fault
+            && self.broken.is_none()
+        {
+            tracing::error!(reason, "the log is not what was signed before: the notary signs nothing more");
+            self.broken = Some(reason.clone());
+        }
+        fault
+    }
+
+    /// Says how it went, and answers who asked for a head.
+    fn tell(&mut self, outcome: Result<(), Fault>, asked: &mut Vec<Ask>) {
+        let (broken, trouble, answer) = match outcome {
+            Ok(()) => (None, None, self.head.clone().ok_or_else(|| SignError::Unavailable("nothing was signed yet".to_owned()))),
+            Err(Fault::Broken(reason)) => {
+                self.broken.get_or_insert_with(|| reason.clone());
+                (Some(reason.clone()), None, Err(SignError::Broken(reason)))
+            }
+            Err(Fault::Trouble(reason)) => (None, Some(reason.clone()), Err(SignError::Unavailable(reason))),
+        };
+        if let Some(reason) = trouble.as_ref().filter(|_| self.told.borrow().trouble.is_none()) {
+            tracing::warn!(reason, "the notary cannot go on; it tries again");
+        }
+        self.told.send_if_modified(|status| {
+            let before = (std::mem::replace(&mut status.broken, broken), std::mem::replace(&mut status.trouble, trouble));
+            before != (status.broken.clone(), status.trouble.clone())
+        });
+        asked.drain(..).for_each(|ask| drop(ask.send(answer.clone())));
+    }
+}
+
+fn another_root(size: u64, root: &Node) -> String {
+    format!("the first {size} events had root {} when that was signed, and have another now", hex(root))
+}
+
+/// Looks at the tree, or changes it.
+fn with<T>(tree: &SharedTree, look: impl FnOnce(&mut Option<TileWriter>) -> T) -> T {
+    look(&mut tree.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Does work that hashes and writes, where it may take its time.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Fault::Trouble(error.to_string())))
+}
+
+/// Takes the lock of a folder, which is made when it is not there; none if another process has it.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    std::fs::create_dir_all(folder)?;
+    let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(folder.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

@@ -1,0 +1,134 @@
+//! Heads outside: a file to which each signed head is appended.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use crate::{SignedCheckpoint, checkpoint::read_heads, note::MARK};
+
+/// How many heads wait for a place that cannot be written; the oldest are left out then.
+const MOST_WAITING: usize = 10_000;
+
+/// A file of heads, one after the other with an empty line behind each.
+#[derive(Debug)]
+pub(crate) struct Published {
+    path: PathBuf,
+    waiting: Vec<String>,
+    is_checked: bool,
+}
+
+impl Published {
+    /// The file at a path; it is not looked at yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, waiting: Vec::new(), is_checked: false }
+    }
+
+    /// The last head of a log in it.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub(crate) fn last(&self, origin: &str) -> io::Result<Option<SignedCheckpoint>> {
+        let text = self.text()?;
+        let heads = read_heads(&text[..whole(&text)]).map_err(|(line, error)| self.wrong(line, &error))?;
+        Ok(heads.into_iter().rfind(|head| head.unchecked().origin == origin))
+    }
+
+    /// Appends a head, and those that could not be appended before.
+    ///
+    /// # Errors
+    /// If it cannot be written; it is kept for the next time.
+    pub(crate) fn append(&mut self, head: &SignedCheckpoint) -> io::Result<()> {
+        self.waiting.push(format!("{head}\n"));
+        let too_many = self.waiting.len().saturating_sub(MOST_WAITING);
+        self.waiting.drain(..too_many);
+        self.flush()
+    }
+
+    /// Appends what waits.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let mut text = self.waiting.concat();
+        if !self.is_checked {
+            // A head that was cut off when a process died is no head.
+            let found = self.text()?;
+            let whole = whole(&found);
+            if whole < found.len() {
+                file.set_len(whole as u64)?;
+            } else if !found.is_empty() && !found.ends_with("\n\n") {
+                text.insert(0, '\n');
+            }
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        self.is_checked = true;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn text(&self) -> io::Result<String> {
+        match std::fs::read_to_string(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read,
+        }
+    }
+
+    fn wrong(&self, line: usize, error: &crate::NoteError) -> io::Error {
+        io::Error::other(format!("{}, line {line}: {error}", self.path.display()))
+    }
+}
+
+/// How much of a file of heads is there without a last head that was cut off.
+fn whole(text: &str) -> usize {
+    let Err((line, _)) = read_heads(text) else { return text.len() };
+    let begin = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let rest = &text[begin..];
+    let is_cut_off = !rest.ends_with('\n') || !rest.contains(MARK);
+    if is_cut_off { begin } else { text.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SigningKey;
+
+    fn head(size: u64) -> SignedCheckpoint {
+        SignedCheckpoint::sign(size, [9; 32], &SigningKey::new("daybook/tea", [7; 32]).unwrap())
+    }
+
+    #[test]
+    fn heads_are_appended_also_behind_one_that_was_cut_off_anywhere() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("heads");
+        let one = format!("{}\n", head(1));
+        for cut in 0..=one.len() {
+            let Some(torn) = one.get(..cut) else { continue };
+            std::fs::write(&path, format!("{one}{torn}")).unwrap();
+            let mut published = Published::new(path.clone());
+            let is_whole = cut + 1 >= one.len();
+            assert_eq!(published.last("daybook/tea").unwrap(), Some(head(1)));
+            assert_eq!(published.last("daybook/coffee").unwrap(), None);
+            published.append(&head(2)).unwrap();
+            published.append(&head(3)).unwrap();
+            let expected: &[u64] = if is_whole { &[1, 1, 2, 3] } else { &[1, 2, 3] };
+            let found = read_heads(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            assert_eq!(found, expected.iter().map(|size| head(*size)).collect::<Vec<_>>(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_published_follows_later() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("outside").join("heads");
+        let mut published = Published::new(path.clone());
+        assert!(published.append(&head(1)).is_err());
+        assert!(published.append(&head(2)).is_err());
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        published.append(&head(3)).unwrap();
+        assert_eq!(read_heads(&std::fs::read_to_string(&path).unwrap()).unwrap(), [head(1), head(2), head(3)]);
+    }
+}

@@ -1,0 +1,198 @@
+//! Following a log: as it grows, over restarts, and when it is not any more what was signed.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use event_store::{Log, MemoryLog, SqliteLog};
+use notary::{Notary, SignError, SigningKey, TileFolder, check_consistency, consistency, read_heads};
+
+use crate::facts::{ORIGIN, config, events, grow, key, root_of, start, until};
+
+async fn sqlite(path: &Path) -> Arc<dyn Log> {
+    Arc::new(SqliteLog::open(path, Default::default()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_follow_the_log_and_each_begins_with_the_one_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log = sqlite(&scratch.path().join("events.db")).await;
+    let folder = scratch.path().join("notary");
+    let notary = start(&log, &folder);
+    let mut before = None;
+    for count in [1, 1, 253, 1, 1, 500, 20_000] {
+        let size = grow(&*log, count).await;
+        // Without being asked.
+        until(&notary, |status| status.signed == size).await;
+        let head = TileFolder::new(&folder).head().unwrap().unwrap();
+        let checkpoint = head.check(&[key().verifier()]).unwrap().clone();
+        assert_eq!((checkpoint.size, checkpoint.root), (size, root_of(&*log, size).await));
+        assert_eq!(notary.root(size).await, Some(checkpoint.root));
+        assert_eq!(notary.root(size + 1).await, None);
+        if let Some((old, was)) = before.replace((size, checkpoint.root)) {
+            assert_eq!(notary.root(old).await, Some(was));
+            let path = consistency(notary.folder(), old, size).unwrap();
+            assert_eq!(check_consistency((old, was), (size, checkpoint.root), &path), Ok(()));
+        }
+    }
+    notary.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_goes_on_where_the_last_head_was_and_reads_nothing_before_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 1000).await;
+    let notary = start(&log, scratch.path());
+    notary.sign().await.unwrap();
+    grow(&*log, 1).await;
+    // The end of a notary is a reason for a head.
+    notary.stop().await;
+    let (first, second) = ("tile/0/000", "tile/0/001");
+    std::fs::remove_file(scratch.path().join(first)).unwrap();
+    grow(&*log, 23).await;
+    let notary = start(&log, scratch.path());
+    let head = notary.sign().await.unwrap();
+    assert_eq!(head.unchecked().root, root_of(&*log, 1024).await);
+    let is_there = |tile| scratch.path().join(tile).exists();
+    assert_eq!((is_there(first), is_there(second)), (false, true), "what is full is not written again");
+    notary.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_tiles_are_made_anew_from_a_log_that_is_still_what_was_signed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 1000).await;
+    let notary = start(&log, scratch.path());
+    notary.sign().await.unwrap();
+    notary.stop().await;
+    let tile = scratch.path().join("tile/0/003.p/232");
+    let mut bytes = std::fs::read(&tile).unwrap();
+    bytes[40] ^= 1;
+    for damage in [Some(bytes), Some(vec![1; 31]), None] {
+        match damage {
+            Some(bytes) => std::fs::write(&tile, bytes).unwrap(),
+            None => std::fs::remove_dir_all(scratch.path().join("tile")).unwrap(),
+        }
+        let notary = start(&log, scratch.path());
+        until(&notary, |status| status.size == 1000).await;
+        assert_eq!(notary.sign().await.unwrap().unchecked().root, root_of(&*log, 1000).await);
+        assert_eq!((notary.status().broken, notary.status().trouble), (None, None));
+        notary.stop().await;
+    }
+}
+
+/// Another history of as many events, under the same id.
+async fn other(log: &dyn Log, count: u64) -> Arc<dyn Log> {
+    let other = MemoryLog::with_id(log.id());
+    if count > 0 {
+        other.append(0, events(1, count)).await.unwrap();
+    }
+    Arc::new(other)
+}
+
+async fn refused(log: &Arc<dyn Log>, folder: &Path, because: &str) {
+    let before = std::fs::read(folder.join("checkpoint")).unwrap();
+    let notary = start(log, folder);
+    let status = until(&notary, |status| status.broken.is_some()).await;
+    assert!(status.broken.as_ref().unwrap().contains(because), "{status:?}");
+    grow(&**log, 5).await;
+    assert!(matches!(notary.sign().await, Err(SignError::Broken(_))));
+    notary.stop().await;
+    assert_eq!(std::fs::read(folder.join("checkpoint")).unwrap(), before, "nothing more is signed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_not_what_was_signed_is_not_signed_any_more() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 600).await;
+    let notary = start(&log, scratch.path());
+    notary.sign().await.unwrap();
+    notary.stop().await;
+    refused(&other(&*log, 0).await, scratch.path(), "ended at position 600, and ends at 0 now").await;
+    refused(&other(&*log, 599).await, scratch.path(), "ended at position 600, and ends at 599 now").await;
+    refused(&other(&*log, 700).await, scratch.path(), "position 600 holds another event").await;
+    // Without the tiles, the whole log is read again and held against the head.
+    std::fs::remove_dir_all(scratch.path().join("tile")).unwrap();
+    refused(&other(&*log, 599).await, scratch.path(), "the log ends at position 599, and had 600 events").await;
+    refused(&other(&*log, 700).await, scratch.path(), "the first 600 events had root").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_another_log_is_left_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 3).await;
+    let notary = start(&log, scratch.path());
+    notary.sign().await.unwrap();
+    notary.stop().await;
+    let coffee = SigningKey::new("daybook/coffee", [8; 32]).unwrap();
+    let config = notary::NotaryConfig { origin: coffee.name().to_owned(), ..config(scratch.path()) };
+    let notary = Notary::start(Arc::clone(&log), Arc::new(coffee), config);
+    let status = until(&notary, |status| status.broken.is_some()).await;
+    assert!(status.broken.unwrap().contains("holds the tree of daybook/tea, not of daybook/coffee"));
+    notary.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_published_and_a_new_node_holds_the_log_against_the_last_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (outside, folder) = (scratch.path().join("heads"), scratch.path().join("notary"));
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    let with_heads = |folder: &Path| notary::NotaryConfig { publish: Some(outside.clone()), ..config(folder) };
+    let notary = Notary::start(Arc::clone(&log), Arc::new(key()), with_heads(&folder));
+    for count in [5, 300, 1] {
+        grow(&*log, count).await;
+        notary.sign().await.unwrap();
+    }
+    notary.stop().await;
+    let heads = read_heads(&std::fs::read_to_string(&outside).unwrap()).unwrap();
+    let sizes: Vec<_> = heads.iter().map(|head| head.check(&[key().verifier()]).unwrap().size).collect();
+    assert!(sizes.ends_with(&[305, 306]) && sizes.is_sorted(), "{sizes:?}");
+
+    // A node without tiles, on the same log and on one that was rewritten.
+    let fresh = scratch.path().join("fresh");
+    let notary = Notary::start(Arc::clone(&log), Arc::new(key()), with_heads(&fresh));
+    assert_eq!(notary.sign().await.unwrap().unchecked().size, 306);
+    notary.stop().await;
+    let rewritten = scratch.path().join("rewritten");
+    let notary = Notary::start(other(&*log, 400).await, Arc::new(key()), with_heads(&rewritten));
+    let status = until(&notary, |status| status.broken.is_some()).await;
+    assert!(status.broken.unwrap().contains("the first 306 events had root"));
+    assert!(!rewritten.join("checkpoint").exists());
+    notary.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_processes_with_one_folder_one_keeps_it_and_the_other_takes_over() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 10).await;
+    let first = start(&log, scratch.path());
+    first.sign().await.unwrap();
+    let second = start(&log, scratch.path());
+    let status = until(&second, |status| status.is_elsewhere).await;
+    assert_eq!((status.signed, status.size), (10, 0));
+    assert!(matches!(second.sign().await, Err(SignError::Unavailable(_))));
+    first.stop().await;
+    drop(first);
+    until(&second, |status| !status.is_elsewhere).await;
+    grow(&*log, 10).await;
+    assert_eq!(second.sign().await.unwrap().unchecked().size, 20);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_can_be_asked_for_before_its_time_and_an_empty_log_has_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    let hourly = notary::NotaryConfig { interval: Duration::from_secs(3600), ..config(scratch.path()) };
+    let notary = Notary::start(Arc::clone(&log), Arc::new(key()), hourly);
+    let empty = notary.sign().await.unwrap();
+    assert_eq!((empty.unchecked().size, &*empty.unchecked().origin), (0, ORIGIN));
+    let size = grow(&*log, 4).await;
+    assert!(notary.wait_for(size, Duration::from_secs(20)).await);
+    assert_eq!(notary.status().signed, 0, "its time has not come");
+    assert_eq!(notary.sign().await.unwrap().unchecked().size, 4);
+    notary.stop().await;
+}
