@@ -106,6 +106,12 @@ pub trait Log: Bookkeeping {
     /// Up to `limit` events after `after`, in order; fewer only at the end of the log. A hole is an error, never skipped.
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError>;
 
+    /// The digests of up to `limit` events after `after`, in order; fewer only at the end of the log. A hole is an error, never
+    /// skipped. They are as they are stored: whether they match the events is for who reads those to see.
+    async fn digests(&self, after: Position, limit: usize) -> Result<Vec<[u8; 32]>, ReadError> {
+        Ok(self.read(after, limit).await?.into_iter().map(|recorded| recorded.digest).collect())
+    }
+
     /// Up to `limit` events of one stream after a sequence, in order. A hole is an error, never skipped.
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError>;
 

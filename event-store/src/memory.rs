@@ -123,6 +123,10 @@ impl Log for MemoryLog {
         Ok(self.contents().events.iter().skip(index(after)).take(limit).cloned().collect())
     }
 
+    async fn digests(&self, after: Position, limit: usize) -> Result<Vec<[u8; 32]>, ReadError> {
+        Ok(self.contents().events.iter().skip(index(after)).take(limit).map(|recorded| recorded.digest).collect())
+    }
+
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         Ok(self.contents().stream(stream, after, limit))
     }

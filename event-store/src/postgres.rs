@@ -105,6 +105,13 @@ impl Log for PostgresLog {
         }
     }
 
+    async fn digests(&self, after: Position, limit: usize) -> Result<Vec<[u8; 32]>, ReadError> {
+        match self.writer.as_ref().and_then(|writer| writer.tail(after, limit)) {
+            Some(events) => Ok(events.into_iter().map(|recorded| recorded.digest).collect()),
+            None => rows::digests(&self.pool, after, limit).await,
+        }
+    }
+
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         rows::read_stream(&self.pool, stream, after, limit).await
     }

@@ -94,6 +94,10 @@ impl Log for SqliteLog {
         self.readers.read(move |connection| rows::read(connection, after, limit)).await
     }
 
+    async fn digests(&self, after: Position, limit: usize) -> Result<Vec<[u8; 32]>, ReadError> {
+        self.readers.read(move |connection| rows::digests(connection, after, limit)).await
+    }
+
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let stream = stream.clone();
         self.readers.read(move |connection| rows::read_stream(connection, &stream, after, limit)).await

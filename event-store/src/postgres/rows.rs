@@ -17,6 +17,8 @@ const READ: &str =
     recorded_at, occurred_at, digest, idempotency_scope
     FROM daybook.events WHERE position > $1 ORDER BY position LIMIT $2";
 
+const DIGESTS: &str = "SELECT position, digest FROM daybook.events WHERE position > $1 ORDER BY position LIMIT $2";
+
 const READ_STREAM: &str = "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
     metadata, recorded_at, occurred_at, digest, idempotency_scope
     FROM daybook.events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4";
@@ -101,6 +103,25 @@ fn page(after: Position, rows: &[PgRow]) -> Result<Vec<Recorded>, ReadError> {
         events.push(event);
     }
     Ok(events)
+}
+
+/// The digests of events after a position, in order. A hole is an error.
+pub(super) async fn digests(pool: &PgPool, after: Position, limit: usize) -> Result<Vec<[u8; 32]>, ReadError> {
+    let ask = || sqlx::query(DIGESTS).bind(storable(after)).bind(storable(limit as u64));
+    let rows = fetch(pool, ask).await?;
+    let (mut digests, mut next) = (Vec::with_capacity(rows.len()), after.saturating_add(1));
+    for row in &rows {
+        if number(row, 0).map_err(|error| read_error(next, &error))? != next {
+            return Err(ReadError::Damaged { position: next, reason: "the event is missing".to_owned() });
+        }
+        digests.push(digest(row, 1).map_err(|error| read_error(next, &error))?);
+        next += 1;
+    }
+    Ok(digests)
+}
+
+fn digest(row: &PgRow, column: usize) -> Result<[u8; 32], sqlx::Error> {
+    row.try_get_unchecked::<&[u8], _>(column)?.try_into().map_err(|error| unreadable(column, error))
 }
 
 /// Events of one stream after a sequence, in order. A hole is an error.
@@ -228,7 +249,7 @@ fn recorded(row: &PgRow, expected: u64) -> Result<Recorded, ReadError> {
 
 fn recorded_row(row: &PgRow, position: u64) -> Result<Recorded, sqlx::Error> {
     let event_version = row.try_get_unchecked::<&str, _>(6)?.parse().map_err(|error| unreadable(6, error))?;
-    let digest = row.try_get_unchecked::<&[u8], _>(11)?.try_into().map_err(|error| unreadable(11, error))?;
+    let digest = digest(row, 11)?;
     let event = Proposed {
         event_id: row.try_get_unchecked::<Uuid, _>(1)?,
         stream: StreamId { aggregate_type: text(row, 2)?.into(), aggregate_id: text(row, 3)? },

@@ -77,6 +77,25 @@ pub(super) fn read(connection: &Connection, after: u64, limit: usize) -> Result<
     Ok(events)
 }
 
+/// The digests of events after a position, in order. A hole is an error.
+pub(super) fn digests(connection: &Connection, after: u64, limit: usize) -> Result<Vec<[u8; 32]>, ReadError> {
+    let mut next = after.saturating_add(1);
+    let unavailable = |error| read_error(next, error);
+    let sql = "SELECT position, digest FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(unavailable)?;
+    let mut rows = statement.query(params![storable(after), storable(limit as u64)]).map_err(unavailable)?;
+    let mut digests = Vec::new();
+    while let Some(row) = rows.next().map_err(|error| read_error(next, error))? {
+        let position: u64 = row.get(0).map_err(|error| read_error(next, error))?;
+        if position != next {
+            return Err(ReadError::Damaged { position: next, reason: "the event is missing".to_owned() });
+        }
+        digests.push(row.get(1).map_err(|error| read_error(next, error))?);
+        next += 1;
+    }
+    Ok(digests)
+}
+
 /// Events of one stream after a sequence, in order. A hole is an error.
 pub(super) fn read_stream(
     connection: &Connection,
@@ -125,7 +144,7 @@ fn recorded_row(row: &Row<'_>, position: u64) -> rusqlite::Result<Recorded> {
     let occurred_at = row.get_ref(10)?.as_str()?;
     let moment = parse(9, recorded_at)?;
     let event = Proposed {
-        event_id: Uuid::try_parse(row.get_ref(1)?.as_str()?).map_err(|error| unreadable(1, error))?,
+        event_id: id(row.get_ref(1)?.as_str()?)?,
         stream: StreamId { aggregate_type: row.get::<_, String>(2)?.into(), aggregate_id: row.get(3)? },
         sequence: row.get(4)?,
         event_type: row.get::<_, String>(5)?.into(),
@@ -139,9 +158,23 @@ fn recorded_row(row: &Row<'_>, position: u64) -> rusqlite::Result<Recorded> {
     Ok(Recorded { position, event, digest: row.get(11)? })
 }
 
+/// What is written otherwise than this log writes it was written by somebody else, and no digest would tell: it is over what the
+/// text means.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not written as the log writes it")]
+struct Respelt(String);
+
+fn id(text: &str) -> rusqlite::Result<Uuid> {
+    let id = Uuid::try_parse(text).map_err(|error| unreadable(1, error))?;
+    let mut written = Uuid::encode_buffer();
+    if id.hyphenated().encode_lower(&mut written) == text { Ok(id) } else { Err(unreadable(1, Respelt(text.to_owned()))) }
+}
+
 fn parse(column: usize, text: &str) -> rusqlite::Result<Timestamp> {
-    let moment = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| unreadable(column, error))?;
-    Ok(moment.to_utc())
+    let moment = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| unreadable(column, error))?.to_utc();
+    // Of the texts that have as many characters, these two are all that could be spelt in another way.
+    let is_usual = text.len() == 27 && text.as_bytes()[10] == b'T' && text.ends_with('Z');
+    if is_usual || rfc3339(moment) == text { Ok(moment) } else { Err(unreadable(column, Respelt(text.to_owned()))) }
 }
 
 /// Reads a moment out of a row, as [`rfc3339`] wrote it.

@@ -13,6 +13,7 @@ use crate::{
 contract!(
     pages_of_any_size_give_the_same_log,
     reading_after_the_end_gives_nothing,
+    digests_are_those_of_the_events_in_pages_of_any_size,
     a_stream_is_read_from_any_sequence_in_pages,
     many_streams_are_read_at_once_in_the_order_asked,
     streams_of_different_types_with_one_id_are_apart,
@@ -44,6 +45,16 @@ async fn reading_after_the_end_gives_nothing(log: AnyLog) {
     for after in [3, 4, i64::MAX as u64, u64::MAX] {
         assert_eq!(log.read(after, 10).await.unwrap(), vec![]);
         assert_eq!(log.read_stream(&event("o-1", 1).stream, after, 10).await.unwrap(), vec![]);
+    }
+}
+
+async fn digests_are_those_of_the_events_in_pages_of_any_size(log: AnyLog) {
+    log.append(0, orders("o", 100)).await.unwrap();
+    let all: Vec<[u8; 32]> = log.read(0, 200).await.unwrap().into_iter().map(|recorded| recorded.digest).collect();
+    assert_eq!(all.len(), 100);
+    for (after, limit) in [(0, usize::MAX), (0, 100), (0, 7), (99, 1), (40, 60), (40, 61), (100, 5), (u64::MAX, 5), (3, 0)] {
+        let expected: Vec<[u8; 32]> = all.iter().skip(usize::try_from(after).unwrap()).take(limit).copied().collect();
+        assert_eq!(log.digests(after, limit).await.unwrap(), expected, "{limit} after {after}");
     }
 }
 
