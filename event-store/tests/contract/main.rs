@@ -11,6 +11,7 @@ mod facts;
 mod file;
 mod kills;
 mod notes;
+mod past;
 mod power;
 mod reads;
 mod repository;
