@@ -78,11 +78,11 @@ impl Audit {
         let (who, reason) = match &event {
             AuditEvent::PersonalDataRead(read) => {
                 must_all_be("fields", &read.fields, is_printable)?;
-                must_all_be("subjects", &read.subjects, is_stream)?;
+                must_all_be("subjects", &read.subjects, is_subject)?;
                 (&read.reader, &read.reason)
             }
             AuditEvent::DataExported(export) => {
-                must_be("what", export.what == "log" || is_stream(&export.what))?;
+                must_be("what", is_subject(&export.what))?;
                 must_be("format", is_printable(&export.format))?;
                 (&export.exporter, &export.reason)
             }
@@ -117,8 +117,9 @@ fn is_printable(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= MAX_NAME_CHARS && !text.chars().any(char::is_control)
 }
 
-fn is_stream(text: &str) -> bool {
-    is_printable(text) && text.parse::<StreamId>().is_ok()
+/// A stream, or the log as a whole.
+fn is_subject(text: &str) -> bool {
+    text == "log" || is_printable(text) && text.parse::<StreamId>().is_ok()
 }
 
 /// Write down who looked at what.

@@ -12,9 +12,9 @@ event! {
     PersonalDataRead {
         /// Who.
         pub reader: String,
-        /// What was shown: fields, such as `Order.shippingAddress`.
+        /// What was shown: fields, such as `shippingAddress`.
         pub fields: Vec<String>,
-        /// Whose or of what: streams, such as `order/0197…`.
+        /// Whose or of what: streams, such as `person/0197…`; `log` for events of any stream.
         pub subjects: Vec<String>,
         /// Why, if it was said: the reference of a ticket or a case.
         #[serde(default, skip_serializing_if = "Option::is_none")]

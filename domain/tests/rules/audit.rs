@@ -13,7 +13,7 @@ fn records(event: impl Into<AuditEvent>) -> RecordAudit {
 fn read() -> PersonalDataRead {
     PersonalDataRead {
         reader: "support:0197".to_owned(),
-        fields: vec!["Order.email".to_owned()],
+        fields: vec!["email".to_owned()],
         subjects: vec!["order/1".to_owned()],
         reason: Some("TICKET-4711".to_owned()),
         since: morning(),

@@ -2,9 +2,7 @@
 
 use event_schemas::{AuditEvent, CommerceEvent, Timestamp};
 
-use crate::{
-    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order,
-};
+use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order};
 
 text_enum! {
     /// What somebody did with data.
