@@ -8,19 +8,20 @@ const REFRESH = "daybook-refresh-token";
 const DEVICE = "daybook-device-token";
 const OIDC = "daybook-oidc-token";
 
-const page = { access: null, code: null, challenge: null, setup: null };
+const page = { access: null, code: null, challenge: null, setup: null, email: null, settings: null };
 const part = (id) => document.getElementById(id);
 
 const SIGNED_IN = "signedIn { accessToken refreshToken deviceToken }";
-const ERRORS = "userErrors { code message }";
+const ERRORS = "userErrors { code message field }";
 const ACCOUNT = `{ me { roles account { id email displayName hasPassword secondFactor recoveryCodesLeft linkedIssuers
   passkeys { id label createdAt } sessions { id deviceLabel createdAt lastUsedAt current } } } }`;
 
 /** Something that the page tells in its own words. */
 class Told extends Error {
-  constructor(message, code) {
+  constructor(message, code, field) {
     super(message);
     this.code = code;
+    this.field = field?.at(-1);
   }
 }
 
@@ -56,7 +57,7 @@ async function call(name, selection) {
 
 function payload(data, name) {
   const [refused] = data[name].userErrors;
-  if (refused) throw new Told(refused.message, refused.code);
+  if (refused) throw new Told(refused.message, refused.code, refused.field);
   return data[name];
 }
 
@@ -73,9 +74,21 @@ function forget() {
   localStorage.removeItem(REFRESH);
 }
 
+/** Leaves the account, and nothing of it on the screen. */
+function leave() {
+  forget();
+  for (const id of ["factor-setup", "codes"]) part(id).hidden = true;
+  for (const id of ["codes-list", "factor-secret"]) part(id).replaceChildren();
+  part("factor-qr").removeAttribute("src");
+  show("login");
+}
+
+/** Does something while no other tab does it. (A page without TLS has no locks: there each tab is on its own.) */
+const alone = (act) => (navigator.locks ? navigator.locks.request(REFRESH, act) : act());
+
 /** Goes on with the session that this browser has; false if there is none any more. */
 async function refresh() {
-  return navigator.locks.request(REFRESH, async () => {
+  return alone(async () => {
     const refreshToken = localStorage.getItem(REFRESH);
     page.access = null;
     if (!refreshToken) return false;
@@ -91,79 +104,138 @@ async function refresh() {
   });
 }
 
+/** A message as a sentence, with times as they are here. */
+function sentence(text) {
+  const local = text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, when);
+  return local.charAt(0).toUpperCase() + local.slice(1) + (/[.!?]$/.test(local) ? "" : ".");
+}
+
 function tell(message, bad = false) {
   const place = part("message");
-  place.textContent = message;
-  place.className = bad ? "bad" : "";
+  place.textContent = message && sentence(message);
+  place.classList.toggle("bad", bad);
+  place.role = bad ? "alert" : "status";
   place.hidden = !message;
+  if (message) place.scrollIntoView({ block: "nearest" });
 }
 
 function show(section) {
   for (const each of document.querySelectorAll("section")) each.hidden = each.id !== section;
-  part(section).querySelector("input")?.focus();
+  const inputs = section === "account" ? [] : [...part(section).querySelectorAll("input")];
+  inputs.find((input) => !input.value)?.focus();
 }
 
-/** Lets a form or a button do something, and tells what came of it. */
+/** What went wrong, in words for whoever sits there. */
+function reason(error) {
+  if (error.code === "UNAUTHENTICATED") return "You are logged out: the session has ended.";
+  if (error instanceof Told) return error.message;
+  if (error.name === "NotAllowedError") return "No passkey was used: the browser's question was closed, or took too long.";
+  if (error.name === "InvalidStateError") return "This device has a passkey of the account already.";
+  if (error instanceof TypeError) return "The shop does not answer. Try again.";
+  return String(error);
+}
+
+/** Does something that somebody asked for, once at a time, and tells what came of it. */
+async function carryOut(buttons, form, act) {
+  for (const button of buttons) button.disabled = true;
+  for (const input of form?.elements ?? []) input.removeAttribute("aria-invalid");
+  tell("");
+  try {
+    const said = await act();
+    form?.reset();
+    if (said) tell(said);
+  } catch (error) {
+    if (!(error instanceof Told)) console.warn(error);
+    tell(reason(error), true);
+    if (error.code === "UNAUTHENTICATED") await begin();
+    const field = form?.elements[error.field];
+    field?.setAttribute("aria-invalid", "true");
+    field?.focus();
+  } finally {
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
+/** Lets a form or a button do something. */
 function on(id, event, act) {
-  part(id).addEventListener(event, async (happened) => {
+  part(id).addEventListener(event, (happened) => {
     happened.preventDefault();
     const form = event === "submit" ? part(id) : null;
-    tell("");
-    try {
-      const said = await act(form ? Object.fromEntries(new FormData(form)) : {});
-      form?.reset();
-      if (said) tell(said);
-    } catch (error) {
-      tell(error.message || String(error), true);
-      if (error.code === "UNAUTHENTICATED") await start();
-    }
+    const fields = form ? Object.fromEntries(new FormData(form)) : {};
+    void carryOut(form ? form.querySelectorAll("button") : [part(id)], form, () => act(fields));
   });
 }
 
-function line(text, action, act) {
+/** A line of a list, perhaps with something below it and with a button that does something and shows the account anew. */
+function line(text, below, action, act) {
   const item = document.createElement("li");
-  item.textContent = `${text} `;
+  const words = item.appendChild(document.createElement("span"));
+  words.textContent = text;
+  if (below) words.appendChild(document.createElement("small")).textContent = below;
   if (action) {
-    const button = document.createElement("button");
+    const button = item.appendChild(document.createElement("button"));
     button.type = "button";
     button.textContent = action;
-    button.addEventListener("click", async () => {
-      try {
-        await act();
-        await showAccount();
-      } catch (error) {
-        tell(error.message, true);
-      }
-    });
-    item.append(button);
+    button.setAttribute("aria-label", `${action} ${text}`);
+    button.addEventListener("click", () => carryOut([button], null, async () => {
+      await act();
+      await showAccount();
+    }));
   }
   return item;
 }
 
-const when = (time) => new Date(time).toLocaleString();
+const when = (time) => new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** What a browser calls itself, in the words that people have for it. */
+function device(label) {
+  if (!label?.startsWith("Mozilla/")) return label ?? "Unknown device";
+  const named = (names) => names.find(([sign]) => label.includes(sign))?.[1];
+  const browser = named([
+    ["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["CriOS/", "Chrome"],
+    ["Safari/", "Safari"],
+  ]);
+  const system = named([
+    ["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS X", "macOS"],
+    ["CrOS", "ChromeOS"], ["Linux", "Linux"],
+  ]);
+  return [browser ?? "A browser", system && `on ${system}`].filter(Boolean).join(" ");
+}
+
+const host = (issuer) => new URL(issuer).host;
 
 async function showAccount() {
   const { me } = await ask(ACCOUNT);
   const account = me.account;
   if (!account) {
-    show("login");
+    leave();
     return;
   }
-  part("who").textContent = account.displayName ? `${account.displayName} (${account.email})` : account.email;
+  part("who").textContent = account.displayName || account.email;
+  part("email").textContent = account.displayName ? account.email : "";
+  part("password-owner").value = account.email;
   part("roles").textContent = me.roles.join(", ");
   part("current-password").hidden = !account.hasPassword;
   part("factor-state").textContent = account.secondFactor
-    ? `On, with ${account.recoveryCodesLeft} recovery codes left.` : "Off.";
+    ? `On: a login with the password takes a code too. ${account.recoveryCodesLeft} recovery codes are left.`
+    : "Off: the password alone is enough.";
   part("factor-begin").hidden = account.secondFactor;
   part("factor-remove").hidden = part("codes-renew").hidden = !account.secondFactor;
+  part("no-passkeys").hidden = account.passkeys.length > 0;
   part("passkeys").replaceChildren(...account.passkeys.map((passkey) => line(
-    `${passkey.label}, since ${when(passkey.createdAt)}`, "Remove",
+    passkey.label, `since ${when(passkey.createdAt)}`, "Remove",
     () => mutate("passkeyRemove", "PasskeyRemoveInput", "position", { passkeyId: passkey.id }))));
-  part("issuers").replaceChildren(...account.linkedIssuers.map((issuer) => line(issuer)));
+  part("passkey-part").hidden = !page.settings.passkeys && account.passkeys.length === 0;
+  part("passkey-form").hidden = !page.settings.passkeys;
+  const { oidcIssuer } = page.settings;
+  part("issuers").replaceChildren(...account.linkedIssuers.map((issuer) => line(host(issuer), "linked")));
+  part("oidc-link").hidden = !oidcIssuer || account.linkedIssuers.includes(oidcIssuer);
+  part("oidc-part").hidden = !oidcIssuer && account.linkedIssuers.length === 0;
   part("sessions").replaceChildren(...account.sessions.map((session) => line(
-    `${session.deviceLabel ?? "Unknown device"}, last used ${when(session.lastUsedAt)}${session.current ? " (this one)" : ""}`,
-    session.current ? null : "End",
+    device(session.deviceLabel), session.current ? "this one" : `last used ${when(session.lastUsedAt)}`,
+    session.current ? null : "Log out",
     () => mutate("sessionEnd", "SessionEndInput", "position", { sessionId: session.id }))));
+  if (location.hash) history.replaceState(null, "", "/account");
   show("account");
 }
 
@@ -178,7 +250,11 @@ async function signedIn(done) {
 }
 
 function showCodes(codes) {
-  part("codes-list").replaceChildren(...codes.map((code) => line(code)));
+  part("codes-list").replaceChildren(...codes.map((code) => {
+    const item = document.createElement("li");
+    item.textContent = code;
+    return item;
+  }));
   part("codes").hidden = false;
 }
 
@@ -217,7 +293,13 @@ on("oidc-link", "click", () => oidc(true));
 on("register-form", "submit", async ({ email, displayName, password }) => {
   const input = { email, password, displayName: displayName || null };
   await mutate("accountRegister", "AccountRegisterInput", "accepted", input);
-  return "A mail is on its way. Its link confirms the address.";
+  page.email = part("sent-to").textContent = email;
+  show("sent");
+});
+
+on("resend", "click", async () => {
+  await mutate("accountVerificationResend", "EmailInput", "accepted", { email: page.email });
+  return "Another mail is on its way.";
 });
 
 on("forgot-form", "submit", async ({ email }) => {
@@ -240,6 +322,7 @@ on("reset-form", "submit", async ({ newPassword }) => {
 
 on("claim-form", "submit", async ({ email, password }) => {
   await mutate("adminClaim", "AdminClaimInput", "accountId", { code: page.code, email, password });
+  part("login-form").elements.email.value = email;
   show("login");
   return "The admin's account is there. Log in.";
 });
@@ -248,8 +331,7 @@ on("claim-form", "submit", async ({ email, password }) => {
 
 on("logout", "click", async () => {
   await call("logout", "position");
-  forget();
-  show("login");
+  leave();
   return "Logged out.";
 });
 
@@ -279,6 +361,7 @@ on("factor-form", "submit", async ({ code }) => {
 on("factor-remove", "click", async () => {
   await call("secondFactorRemove", "position");
   await showAccount();
+  part("codes").hidden = true;
   return "The password alone is enough again.";
 });
 
@@ -300,10 +383,31 @@ on("passkey-form", "submit", async ({ label }) => {
 
 on("sessions-end", "click", async () => {
   await mutate("sessionsEndAll", "SessionsEndAllInput", "position", {});
-  forget();
-  show("login");
+  leave();
   return "Logged out everywhere.";
 });
+
+/** Comes back from a login elsewhere. Whoever had a session here, to link it, goes on with the new one alone. */
+async function comeBack(query) {
+  const token = sessionStorage.getItem(OIDC);
+  sessionStorage.removeItem(OIDC);
+  history.replaceState(null, "", "/account");
+  const had = await refresh();
+  if (!query.has("code")) {
+    await (had ? showAccount() : show("login"));
+    tell("The login elsewhere was called off.", true);
+    return;
+  }
+  const input = { token, state: query.get("state"), code: query.get("code"), deviceToken: deviceToken() };
+  try {
+    const done = await mutate("oidcLoginFinish", "OidcLoginFinishInput", `${SIGNED_IN} challenge { challenge }`, input, post);
+    if (had) await call("logout", "position");
+    await signedIn(done);
+  } catch (error) {
+    await (had ? showAccount() : show("login"));
+    tell(reason(error), true);
+  }
+}
 
 /** What the address of the page asks for. A code is taken out of it, so that nobody sees it over a shoulder or in a history. */
 async function start() {
@@ -315,12 +419,8 @@ async function start() {
     show(what);
     return;
   }
-  if (query.has("code") && query.has("state") && sessionStorage.getItem(OIDC)) {
-    const [token, state] = [sessionStorage.getItem(OIDC), query.get("state")];
-    sessionStorage.removeItem(OIDC);
-    history.replaceState(null, "", "/account");
-    const input = { token, state, code: query.get("code"), deviceToken: deviceToken() };
-    await signedIn(await mutate("oidcLoginFinish", "OidcLoginFinishInput", `${SIGNED_IN} challenge { challenge }`, input, post));
+  if (query.has("state") && sessionStorage.getItem(OIDC)) {
+    await comeBack(query);
     return;
   }
   if (what === "register" || what === "forgot") {
@@ -333,12 +433,36 @@ async function start() {
 
 async function begin() {
   try {
+    page.settings ??= await settings();
     await start();
   } catch (error) {
     show("login");
-    tell(error.message, true);
+    tell(reason(error), true);
   }
 }
 
-window.addEventListener("hashchange", begin);
-begin();
+/** How one can log in at this shop with this browser. */
+async function settings() {
+  const response = await fetch("/account/settings.json");
+  if (!response.ok) throw new Told("the shop does not say how one can log in; try again");
+  const { passkeys, oidcIssuer } = await response.json();
+  const known = { passkeys: passkeys && "parseRequestOptionsFromJSON" in (window.PublicKeyCredential ?? {}), oidcIssuer };
+  part("passkey-login").hidden = !known.passkeys;
+  part("oidc-login").hidden = !oidcIssuer;
+  part("other-logins").hidden = !known.passkeys && !oidcIssuer;
+  if (oidcIssuer) {
+    part("oidc-login").textContent = `Log in with ${host(oidcIssuer)}`;
+    part("oidc-link").textContent = `Link ${host(oidcIssuer)}`;
+  }
+  return known;
+}
+
+window.addEventListener("hashchange", () => {
+  tell("");
+  void begin();
+});
+document.addEventListener("click", ({ target }) => {
+  // A link to where the address points already changes nothing by itself.
+  if (target.closest("a")?.hash === location.hash && location.hash) void begin();
+});
+void begin();

@@ -2,19 +2,37 @@
 //! `tests/clients`, against a running server.
 
 use std::{
+    fs::File,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::process::{Process, bearer};
+use crate::process::{Killed, Process, bearer};
 
-const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
+/// The folder of clients.
+pub const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// What npm says when it cannot get at the registry.
-const UNREACHABLE: [&str; 7] =
-    ["EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "ERR_SOCKET_TIMEOUT", "ETIMEDOUT"];
+/// What npm says when it cannot get at the registry, or a proxy on the way refuses.
+const UNREACHABLE: [&str; 13] = [
+    "E403",
+    "E407",
+    "E502",
+    "E503",
+    "E504",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ENETUNREACH",
+    "ENOTFOUND",
+    "ERR_SOCKET_TIMEOUT",
+    "ETIMEDOUT",
+    "FETCH_ERROR",
+];
+/// How long npm may take. Behind a proxy that refuses to connect it would try for ever.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn works(command: &mut Command) -> bool {
     command.output().is_ok_and(|run| run.status.success())
@@ -34,7 +52,7 @@ fn copy(from: &Path, to: &Path, without: &str) {
 }
 
 /// A copy of a folder of clients with what it needs from the registry. None, with the reason, where that cannot be had.
-fn installed(folder: &str, node: u32, without: &str) -> Option<TempDir> {
+pub fn installed(folder: &str, node: u32, without: &str) -> Option<TempDir> {
     let new_enough = format!("process.exit(parseInt(process.versions.node) >= {node} ? 0 : 1)");
     if !works(Command::new("node").args(["--eval", &new_enough])) || !works(Command::new("npm").arg("--version")) {
         println!("skipped: there is no Node.js {node} or newer with npm here; ./test.sh installs the one of the distribution");
@@ -42,14 +60,34 @@ fn installed(folder: &str, node: u32, without: &str) -> Option<TempDir> {
     }
     let here = tempfile::tempdir().unwrap();
     copy(Path::new(folder), here.path(), without);
-    let install = Command::new("npm").args(["ci", "--prefer-offline"]).current_dir(here.path()).output().unwrap();
-    let errors = String::from_utf8_lossy(&install.stderr);
-    if let Some(code) = UNREACHABLE.iter().find(|code| !install.status.success() && errors.contains(**code)) {
-        println!("skipped: the npm registry cannot be reached from here ({code})");
-        return None;
+    match npm_ci(here.path()) {
+        Ok(()) => Some(here),
+        Err(why) => {
+            println!("skipped: the npm registry cannot be reached from here ({why})");
+            None
+        }
     }
-    assert!(install.status.success(), "npm ci: {errors}");
-    Some(here)
+}
+
+/// Installs what a folder needs from the registry, unless that cannot be reached.
+fn npm_ci(folder: &Path) -> Result<(), String> {
+    let told = folder.join("npm-ci.log");
+    let mut install = Command::new("npm");
+    install.args(["ci", "--prefer-offline"]).current_dir(folder).stdout(Stdio::null()).stderr(File::create(&told).unwrap());
+    let (begun, mut npm) = (Instant::now(), install.spawn().map(Killed).unwrap());
+    let ended = loop {
+        match npm.0.try_wait().unwrap() {
+            None if begun.elapsed() > PATIENCE => return Err(format!("npm found no end in {} s", PATIENCE.as_secs())),
+            None => std::thread::sleep(Duration::from_millis(50)),
+            Some(ended) => break ended,
+        }
+    };
+    let errors = std::fs::read_to_string(&told).unwrap();
+    if let Some(code) = UNREACHABLE.iter().find(|code| !ended.success() && errors.contains(&format!("code {code}\n"))) {
+        return Err((*code).to_owned());
+    }
+    assert!(ended.success(), "npm ci: {errors}");
+    Ok(())
 }
 
 fn report(run: &Output) -> String {
@@ -66,11 +104,14 @@ fn succeed(command: &mut Command) -> String {
 fn run(script: &str) {
     let Some(clients) = installed(CLIENTS, 18, "typescript") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let shop = Process::serve(folder.path());
-    let token = bearer(folder.path(), "auditor", &[]);
+    // Webhooks may be sent to this machine, where the receivers of the scripts are.
+    let shop = Process::serve_with(folder.path(), &[("DAYBOOK_WEBHOOK_ALLOW", "127.0.0.1")]);
     let mut node = Command::new("node");
     node.arg(script).current_dir(clients.path()).env("SHOP_URL", &shop.url);
-    succeed(node.env("AUDITOR_TOKEN", token.trim_start_matches("Bearer ")));
+    for (variable, role) in [("AUDITOR_TOKEN", "auditor"), ("MERCHANT_TOKEN", "merchant")] {
+        node.env(variable, bearer(folder.path(), role, &[]).trim_start_matches("Bearer "));
+    }
+    succeed(&mut node);
 }
 
 #[test]
@@ -86,6 +127,11 @@ fn the_client_of_graphql_ws_is_served_and_each_breach_of_its_protocol_has_its_cl
 #[test]
 fn the_client_of_graphql_sse_is_served() {
     run("graphql-sse.mjs");
+}
+
+#[test]
+fn the_library_of_standard_webhooks_takes_what_the_shop_sends_and_nothing_else() {
+    run("webhooks.mjs");
 }
 
 #[test]

@@ -4,13 +4,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Map, Value, json};
-use totp_rs::{Algorithm, Secret, TOTP};
 
-use crate::process::{Process, bearer};
+use crate::{
+    codes::{code_of, code_of_app, code_of_mail},
+    process::{Process, bearer},
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -107,34 +109,6 @@ struct Answers {
     admin_link: Option<String>,
 }
 
-/// The code behind `#WHAT=` in a text.
-fn code_of(text: &str, what: &str) -> Option<String> {
-    let code = text.split_once(&format!("#{what}="))?.1;
-    code.split(|letter: char| !letter.is_ascii_alphanumeric() && !"-_".contains(letter)).next().map(ToOwned::to_owned)
-}
-
-/// The code of the last mail that has one of this kind. Mails are sent beside the answer, so it may not be there yet.
-fn code_of_mail(data: &Path, what: &str) -> String {
-    let patience = Instant::now() + LONG;
-    while Instant::now() < patience {
-        let folder = std::fs::read_dir(data.join("mail")).into_iter().flatten();
-        let mut mails: Vec<_> = folder.map(|mail| mail.unwrap().path()).collect();
-        mails.sort();
-        let texts = mails.iter().rev().filter(|mail| mail.extension().is_some_and(|ending| ending == "eml"));
-        if let Some(code) = texts.filter_map(|mail| std::fs::read_to_string(mail).ok()).find_map(|text| code_of(&text, what)) {
-            return code;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("no mail with #{what}= came");
-}
-
-/// What an authenticator app shows now for a secret in base 32.
-fn code_of_app(secret: &str) -> String {
-    let secret = Secret::Encoded(secret.to_owned()).to_bytes().unwrap();
-    TOTP::new_unchecked(Algorithm::SHA1, 6, 1, 30, secret, None, String::new()).generate_current().unwrap()
-}
-
 impl Answers {
     /// What stands at a path such as `CreateCart.cartCreate.cart.id`, or what `mail`, `serve` and `totp` stand for.
     fn at(&self, path: &str) -> Value {
@@ -142,7 +116,7 @@ impl Answers {
         match run {
             "mail" => return code_of_mail(&self.data, fields).into(),
             "serve" => return code_of(self.admin_link.as_deref().unwrap(), fields).unwrap().into(),
-            "totp" => return code_of_app(self.at(fields).as_str().unwrap()).into(),
+            "totp" => return code_of_app(self.at(fields).as_str().unwrap(), 0).into(),
             _ => {}
         }
         let answer = self.by_run.get(run).unwrap_or_else(|| panic!("${path}: nothing called {run} was run before"));
@@ -286,22 +260,6 @@ fn a_field_without_an_example_and_a_reason_without_need_are_found() {
     let exceptions = json!({ "mutation a": "it was new", "query c": "it needs a browser", "query e": "it was removed" });
     let expected = ["no example uses `query b`", "`mutation a` is no exception", "`query e` is no exception"];
     assert_eq!(uncovered(&fields, &used, exceptions.as_object().unwrap()), expected);
-}
-
-#[test]
-fn codes_are_found_where_people_find_them() {
-    let data = tempfile::tempdir().unwrap();
-    std::fs::create_dir(data.path().join("mail")).unwrap();
-    let mail = |name: &str, text: &str| std::fs::write(data.path().join("mail").join(name), text).unwrap();
-    mail("20261121T101500.000001Z-a.eml", "Confirm it:\r\n\r\nhttps://shop.example/account#verify=old-1\r\n");
-    mail("20261121T101500.000002Z-b.eml", "Confirm it:\r\n\r\nhttps://shop.example/account#verify=new_2\r\n\r\nOr do not.\r\n");
-    mail("20261121T101500.000003Z-c.eml", "Another password:\r\n\r\nhttps://shop.example/account#reset=r3\r\n");
-    assert_eq!((code_of_mail(data.path(), "verify").as_str(), code_of_mail(data.path(), "reset").as_str()), ("new_2", "r3"));
-    let link = Some("http://localhost:8080/account#claim=c4".to_owned());
-    let answers = Answers { admin_link: link, ..Answers::default() };
-    assert_eq!(answers.at("serve.claim"), "c4");
-    let app = code_of_app("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
-    assert!(app.len() == 6 && app.chars().all(|digit| digit.is_ascii_digit()), "{app}");
 }
 
 #[test]

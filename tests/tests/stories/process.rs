@@ -45,17 +45,22 @@ impl Process {
 
     /// The same with settings in its environment.
     pub fn serve_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::serve_into(folder, environment, Stdio::null())
+        Self::serve_into(folder, 0, environment, Stdio::null())
+    }
+
+    /// The same on a port that was chosen before.
+    pub fn serve_on(folder: &Path, port: u16, environment: &[(&str, &str)]) -> Self {
+        Self::serve_into(folder, port, environment, Stdio::null())
     }
 
     /// The same, with its log lines in a file.
     pub fn serve_logged(folder: &Path, environment: &[(&str, &str)], lines: &Path) -> Self {
-        Self::serve_into(folder, environment, File::create(lines).unwrap().into())
+        Self::serve_into(folder, 0, environment, File::create(lines).unwrap().into())
     }
 
-    fn serve_into(folder: &Path, environment: &[(&str, &str)], lines: Stdio) -> Self {
+    fn serve_into(folder: &Path, port: u16, environment: &[(&str, &str)], lines: Stdio) -> Self {
         let mut child = Command::new(binary("daybook"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--json", "--data"])
             .arg(folder)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
@@ -69,6 +74,12 @@ impl Process {
         let url = ready["url"].as_str().unwrap().trim_end_matches('/').to_owned();
         Self { child, url, admin_link: ready["adminLink"].as_str().map(ToOwned::to_owned) }
     }
+
+    /// Where browsers reach it, unless it was told another URL: under a name, as passkeys need.
+    pub fn public_url(&self) -> String {
+        self.url.replace("127.0.0.1", "localhost")
+    }
+
     /// The number of the process.
     pub fn id(&self) -> u32 {
         self.child.0.id()
