@@ -119,6 +119,16 @@ impl Accounts {
         format!("{}#{what}={code}", self.page())
     }
 
+    /// Whether browsers offer passkeys at the shop's public URL.
+    pub fn has_passkeys(&self) -> bool {
+        self.shared.relying_party.is_some()
+    }
+
+    /// The OpenID Connect issuer with which customers may log in too, as it was set; none if none was.
+    pub fn oidc_issuer(&self) -> Option<&str> {
+        self.shared.config.oidc.as_ref().map(|config| config.issuer.as_str())
+    }
+
     /// The account page.
     pub(crate) fn page(&self) -> String {
         format!("{}/account", self.shared.config.public_url.as_str().trim_end_matches('/'))

@@ -55,6 +55,7 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .fallback(pages::nothing)
         .layer(door)
         .merge(operations)
         .layer(middleware::from_fn_with_state(shop.clone(), door::way_out))

@@ -1,4 +1,4 @@
-//! Pages for people: GraphiQL, and the schema as text.
+//! Pages for people: GraphiQL, accounts, and the schema as text; and what is told where there is nothing.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,10 +8,11 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
+use serde_json::json;
 
 use crate::{
     access::Identity,
-    http::{callers, outgoing::MediaType},
+    http::{Refused, callers, outgoing::MediaType},
     shop::Shop,
 };
 
@@ -29,7 +30,7 @@ macro_rules! asset {
 /// `/`: GraphiQL, all of it from this binary, so that it needs no network but the shop's own. Not in production.
 pub(crate) async fn graphiql(State(shop): State<Arc<Shop>>) -> Response {
     if shop.door.production {
-        return StatusCode::NOT_FOUND.into_response();
+        return nothing_here();
     }
     ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(asset!("page.html"))).into_response()
 }
@@ -44,7 +45,7 @@ pub(crate) async fn graphiql_asset(Path(name): Path<String>) -> Response {
         "react.production.min.js" => (asset!("react.production.min.js.gz"), true),
         "react-dom.production.min.js" => (asset!("react-dom.production.min.js.gz"), true),
         "LICENSES.txt" => (asset!("LICENSES.txt"), false),
-        _ => return StatusCode::NOT_FOUND.into_response(),
+        _ => return nothing_here(),
     };
     let media_type = match name.rsplit('.').next() {
         Some("css") => "text/css; charset=utf-8",
@@ -69,12 +70,17 @@ pub(crate) async fn account() -> Response {
     ([(header::CONTENT_SECURITY_POLICY, ACCOUNT_POLICY)], Html(page)).into_response()
 }
 
-/// `/account/{name}`: what that page is made of. It is kept nowhere, so that a page and its script are of one version.
-pub(crate) async fn account_asset(Path(name): Path<String>) -> Response {
+/// `/account/{name}`: what that page is made of, and how one can log in at this shop. It is kept nowhere, so that a page and its
+/// script are of one version.
+pub(crate) async fn account_asset(State(shop): State<Arc<Shop>>, Path(name): Path<String>) -> Response {
     let (media_type, body) = match name.as_str() {
         "page.css" => ("text/css; charset=utf-8", include_str!("../../assets/account/page.css")),
         "page.js" => ("text/javascript; charset=utf-8", include_str!("../../assets/account/page.js")),
-        _ => return StatusCode::NOT_FOUND.into_response(),
+        "settings.json" => {
+            let (passkeys, issuer) = (shop.accounts.has_passkeys(), shop.accounts.oidc_issuer());
+            return Json(json!({ "passkeys": passkeys, "oidcIssuer": issuer })).into_response();
+        }
+        _ => return nothing_here(),
     };
     ([(header::CONTENT_TYPE, media_type)], body).into_response()
 }
@@ -86,7 +92,7 @@ pub(crate) async fn schema(State(shop): State<Arc<Shop>>, headers: HeaderMap) ->
     static SCHEMA: OnceLock<String> = OnceLock::new();
     if shop.door.production {
         match callers::caller(&shop, &headers).await {
-            Ok(known) if matches!(known.caller.identity(), Identity::Nobody) => return StatusCode::NOT_FOUND.into_response(),
+            Ok(known) if matches!(known.caller.identity(), Identity::Nobody) => return nothing_here(),
             Ok(_) => {}
             Err(refused) => return refused.into_http(MediaType::Json),
         }
@@ -100,4 +106,14 @@ pub(crate) async fn schema(State(shop): State<Arc<Shop>>, headers: HeaderMap) ->
 pub(crate) async fn jwks(State(shop): State<Arc<Shop>>) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=300")];
     (headers, Json(shop.accounts.keys().jwks()).into_response().into_body()).into_response()
+}
+
+/// What is told at every path that leads nowhere, and at one that is not for the caller.
+pub(crate) async fn nothing() -> Response {
+    nothing_here()
+}
+
+fn nothing_here() -> Response {
+    let message = "there is nothing at this path; the API is at /graphql";
+    Refused::new(StatusCode::NOT_FOUND, "NOT_FOUND", message).into_http(MediaType::Json)
 }

@@ -86,4 +86,18 @@ async fn the_page_of_accounts_and_its_parts_are_served_under_a_policy_of_their_o
         assert_eq!(get(part).await.unwrap().status(), 200, "{part}");
     }
     assert_eq!(get("/account/nothing").await.unwrap().status(), 404);
+    let (status, media_type, settings) = parts(get("/account/settings.json").await.unwrap()).await;
+    assert_eq!((status, media_type.as_str()), (200, "application/json"));
+    assert_eq!(settings, json!({ "passkeys": true, "oidcIssuer": null }));
+}
+
+#[tokio::test]
+async fn a_path_that_leads_nowhere_says_so_in_the_words_of_every_refusal() {
+    let server = Server::start().await;
+    for path in ["/nothing", "/graphql/nothing", "/account/nothing", "/graphiql/nothing", "/health"] {
+        let (status, media_type, answer) = parts(server.client.get(server.url(path)).send().await.unwrap()).await;
+        assert_eq!((status, media_type.as_str()), (404, "application/json; charset=utf-8"), "{path}");
+        assert_eq!((code(&answer), answer.get("data")), ("NOT_FOUND", None), "{path}");
+        assert!(answer["errors"][0]["message"].as_str().unwrap().contains("/graphql"), "{answer}");
+    }
 }
