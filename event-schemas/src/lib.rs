@@ -31,6 +31,7 @@ mod roster;
 mod stock;
 mod upcast;
 mod webhook;
+pub mod words;
 
 pub use access::*;
 pub use account::*;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use event_schemas::StreamId;
+use event_store::Moment;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Failure, LogUrl, Moment, Report, json, open, state_at};
+use crate::{Failure, LogUrl, Report, json, open, state_at};
 
 /// Which aggregate, and between which moments.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub struct DiffArgs {
     stream: StreamId,
     #[command(flatten)]
     log: LogUrl,
-    /// The earlier moment: a position, or a time.
+    /// The earlier moment: a position, a time by which it had been recorded, or occurred: and a time by which it had happened.
     #[arg(long, env = "DAYBOOK_FROM", value_name = "POSITION|TIME")]
     from: Moment,
     /// The later moment; now if not told.
@@ -26,11 +27,7 @@ pub struct DiffArgs {
 
 impl DiffArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let backwards = match (self.from, self.to) {
-            (Moment::Position(from), Some(Moment::Position(to))) => from > to,
-            (Moment::Time(from), Some(Moment::Time(to))) => from > to,
-            _ => false,
-        };
+        let backwards = self.to.is_some_and(|to| self.from.is_after(&to));
         let log = open(&self.log.log).await?;
         let before = state_at(&*log, &self.stream, Some(self.from)).await?;
         let after = state_at(&*log, &self.stream, self.to).await?;

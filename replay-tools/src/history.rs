@@ -1,11 +1,11 @@
 //! `history`: what happened in one stream, who did it, when and why, as a person reads it.
 
 use clap::Args;
-use event_schemas::{Metadata, Recorded, StreamId, rfc3339};
-use event_store::Log;
+use event_schemas::{Metadata, Recorded, StreamId, rfc3339, words::sentence};
+use event_store::{Log, Moment};
 use serde_json::{Value, json};
 
-use crate::{Failure, LogUrl, Moment, Report, open, words::change};
+use crate::{Failure, LogUrl, Report, open};
 
 /// How many events are read at once.
 const PAGE: usize = 1_000;
@@ -41,18 +41,16 @@ impl HistoryArgs {
 /// # Errors
 /// If the log cannot be read, or has no such stream at all.
 pub(crate) async fn read_stream(log: &dyn Log, stream: &StreamId, at: Option<Moment>) -> Result<Vec<Recorded>, Failure> {
-    let mut records: Vec<Recorded> = Vec::new();
+    let (mut records, mut after) = (Vec::new(), 0);
     loop {
-        let after = records.last().map_or(0, |last| last.event.sequence);
         let page = log.read_stream(stream, after, PAGE).await?;
-        if page.is_empty() && records.is_empty() {
+        if page.is_empty() && after == 0 {
             return Err(Failure::Refused(format!("the log has no stream {stream}")));
         }
-        let read = page.len();
-        let past = page.into_iter().take_while(|record| at.is_none_or(|at| at.includes(record)));
-        let before = records.len();
-        records.extend(past);
-        if records.len() - before < read || read < PAGE {
+        let is_last = page.len() < PAGE;
+        after = page.last().map_or(after, |last| last.event.sequence);
+        records.extend(page.into_iter().filter(|record| at.is_none_or(|at| at.includes(record))));
+        if is_last {
             return Ok(records);
         }
     }
@@ -61,8 +59,7 @@ pub(crate) async fn read_stream(log: &dyn Log, stream: &StreamId, at: Option<Mom
 fn tell(record: &Recorded) -> String {
     let event = &record.event;
     let metadata = record.metadata();
-    let who = metadata.as_ref().map_or("unknown", |metadata| &metadata.actor);
-    let mut text = format!("{}  position {}  {who}\n    {}\n", rfc3339(event.recorded_at), record.position, change(record));
+    let mut text = format!("{}  position {}\n    {}\n", rfc3339(event.recorded_at), record.position, sentence(record));
     if event.occurred_at != event.recorded_at {
         text.push_str(&format!("    happened at {}\n", rfc3339(event.occurred_at)));
     }
@@ -94,7 +91,7 @@ fn entry(record: &Recorded) -> Value {
         "version": event.event_version,
         "recorded_at": rfc3339(event.recorded_at),
         "occurred_at": rfc3339(event.occurred_at),
-        "change": change(record),
+        "sentence": sentence(record),
         "metadata": serde_json::from_str::<Value>(&event.metadata).unwrap_or_else(|_| Value::from(event.metadata.as_str())),
     })
 }

@@ -1,10 +1,13 @@
 //! `show`: one record in full, with the check of its digest.
 
 use clap::Args;
-use event_schemas::{Position, Recorded, rfc3339};
+use event_schemas::{Position, Recorded, rfc3339, words::sentence};
 use serde_json::{Value, json};
 
-use crate::{Failure, LogUrl, Report, hex, open, words::change};
+use crate::{
+    Failure, LogUrl, Report, hex, open,
+    sealed::{VaultUrl, shown},
+};
 
 /// Which record to show.
 #[derive(Debug, Args)]
@@ -14,6 +17,8 @@ pub struct ShowArgs {
     position: Position,
     #[command(flatten)]
     log: LogUrl,
+    #[command(flatten)]
+    vault: VaultUrl,
 }
 
 impl ShowArgs {
@@ -23,11 +28,13 @@ impl ShowArgs {
             let head = log.head().await?.position;
             return Err(Failure::Refused(format!("the log ends at position {head}, before position {}", self.position)));
         };
-        Ok(Report { ok: record.is_intact(), text: tell(&record), json: describe(&record) })
+        let persons = self.vault.persons().await?;
+        let payload = shown(persons.as_ref(), parsed(&record.event.payload)).await?;
+        Ok(Report { ok: record.is_intact(), text: tell(&record, &payload), json: describe(&record, &payload) })
     }
 }
 
-fn tell(record: &Recorded) -> String {
+fn tell(record: &Recorded, payload: &Value) -> String {
     let event = &record.event;
     let digest = hex(&record.digest);
     let intact = if record.is_intact() { "intact" } else { "the record was changed after it was written" };
@@ -42,21 +49,24 @@ fn tell(record: &Recorded) -> String {
         event.event_version,
         rfc3339(event.recorded_at),
         rfc3339(event.occurred_at),
-        change(record),
-        pretty(&event.payload),
-        pretty(&event.metadata),
+        sentence(record),
+        pretty(payload),
+        pretty(&parsed(&event.metadata)),
     )
 }
 
-/// JSON laid out to be read; a text that is not JSON as it is.
-fn pretty(text: &str) -> String {
-    let value = serde_json::from_str::<Value>(text).and_then(|value| serde_json::to_string_pretty(&value));
-    value.unwrap_or_else(|_| text.to_owned())
+/// JSON; a text that is not JSON as it is.
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
-fn describe(record: &Recorded) -> Value {
+/// JSON laid out to be read.
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+fn describe(record: &Recorded, payload: &Value) -> Value {
     let event = &record.event;
-    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text));
     json!({
         "ok": record.is_intact(),
         "position": record.position,
@@ -68,8 +78,8 @@ fn describe(record: &Recorded) -> Value {
         "recorded_at": rfc3339(event.recorded_at),
         "occurred_at": rfc3339(event.occurred_at),
         "digest": hex(&record.digest),
-        "change": change(record),
-        "payload": parsed(&event.payload),
+        "sentence": sentence(record),
+        "payload": payload,
         "metadata": parsed(&event.metadata),
     })
 }

@@ -3,11 +3,11 @@
 use clap::Args;
 use domain::State;
 use event_schemas::{DecodeError, Position, Recorded, StreamId, rfc3339};
-use event_store::Log;
+use event_store::{Log, Moment};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Failure, LogUrl, Moment, Report, history::read_stream, json, open};
+use crate::{Failure, LogUrl, Report, history::read_stream, json, open};
 
 /// Which aggregate, and when.
 #[derive(Debug, Args)]
@@ -16,7 +16,8 @@ pub struct StateArgs {
     stream: StreamId,
     #[command(flatten)]
     log: LogUrl,
-    /// A position, or a time by which it had been recorded, such as 2026-01-31T18:00:00Z; now if not told.
+    /// A position, or a time by which it had been recorded, such as 2026-01-31T18:00:00Z, or had happened, such as
+    /// occurred:2026-01-31T18:00:00Z; now if not told.
     #[arg(long, env = "DAYBOOK_AT", value_name = "POSITION|TIME")]
     at: Option<Moment>,
 }
@@ -38,7 +39,7 @@ impl StateArgs {
 pub struct StateAt {
     /// Whose state it is.
     pub stream: String,
-    /// How many events of the stream had been recorded.
+    /// How many events of the stream belong to it.
     pub events: usize,
     /// How many of them a newer version of Daybook wrote: they are not in the state.
     pub unknown: usize,

@@ -1,6 +1,6 @@
 //! Who looked at personal data and who took data along, in words.
 
-use event_schemas::AuditEvent;
+use crate::AuditEvent;
 
 use super::{also, listed};
 

@@ -1,29 +1,29 @@
 //! Stock in words.
 
-use event_schemas::{AdjustmentReason, ReleaseReason, StockEvent};
+use crate::{AdjustmentReason, ReleaseReason, StockEvent};
 
 use super::{also, units, until};
 
-pub(super) fn stock(event: &StockEvent) -> String {
+pub(super) fn stock(event: &StockEvent, of: &str) -> String {
     match event {
         StockEvent::StockReceived(event) => {
             let reference = event.reference.as_ref().map_or(String::new(), |reference| format!(" ({reference})"));
-            format!("{} of {} came in at {}{reference}", units(event.quantity), event.sku, event.location)
+            format!("took in {} of {} at {}{reference}", units(event.quantity), event.sku, event.location)
         }
         StockEvent::StockAdjusted(event) => {
-            let (delta, note) = (event.delta, also(": ", event.note.as_ref()));
-            format!("the books of {} at {} were corrected by {delta:+}, {}{note}", event.sku, event.location, why(event.reason))
+            let (delta, why, note) = (event.delta, why(event.reason), also(": ", event.note.as_ref()));
+            format!("corrected the books of {} at {} by {delta:+}, {why}{note}", event.sku, event.location)
         }
         StockEvent::StockCounted(event) => {
             let (sku, location, counted, expected) = (&event.sku, &event.location, event.counted, event.expected);
-            format!("{sku} at {location} was counted: {counted} on the shelf, {expected} in the books")
+            format!("counted {sku} at {location}: {counted} on the shelf, {expected} in the books")
         }
-        StockEvent::StockTransferredOut(event) => format!("{} left for {}", units(event.quantity), event.to),
+        StockEvent::StockTransferredOut(event) => format!("sent {} of {of} to {}", units(event.quantity), event.to),
         StockEvent::StockTransferredIn(event) => {
-            format!("{} of {} arrived at {} from {}", units(event.quantity), event.sku, event.location, event.from)
+            format!("took in {} of {} at {} from {}", units(event.quantity), event.sku, event.location, event.from)
         }
         StockEvent::StockPolicySet(event) => format!(
-            "{} at {}: {} kept back from shoppers, up to {} sold on backorder, low at {}",
+            "set for {} at {}: {} kept back from shoppers, up to {} sold on backorder, low at {}",
             event.sku,
             event.location,
             units(event.safety_stock),
@@ -32,10 +32,10 @@ pub(super) fn stock(event: &StockEvent) -> String {
         ),
         StockEvent::StockReserved(event) => {
             let until = until(" until ", event.expires_at);
-            format!("{} set aside for order {}{until}", units(event.quantity), event.order_id)
+            format!("set {} of {of} aside for order {}{until}", units(event.quantity), event.order_id)
         }
         StockEvent::ReservationCommitted(event) => {
-            format!("what was set aside for order {} is paid for, and stays set aside until it ships", event.order_id)
+            format!("kept what is set aside of {of} for order {}, which is paid for, until it ships", event.order_id)
         }
         StockEvent::ReservationReleased(event) => {
             let why = match event.reason {
@@ -43,12 +43,12 @@ pub(super) fn stock(event: &StockEvent) -> String {
                 ReleaseReason::Expired => "it was not paid in time",
                 ReleaseReason::PaymentFailed => "its payment failed",
             };
-            format!("{} set aside for order {} given back: {why}", units(event.quantity), event.order_id)
+            format!("gave back {} of {of} set aside for order {}, because {why}", units(event.quantity), event.order_id)
         }
-        StockEvent::StockShipped(event) => format!("{} shipped for order {}", units(event.quantity), event.order_id),
+        StockEvent::StockShipped(event) => format!("shipped {} of {of} for order {}", units(event.quantity), event.order_id),
         StockEvent::StockReturned(event) => {
             let (what, location) = (units(event.quantity), &event.location);
-            format!("{what} of {} came back to {location} (return {})", event.sku, event.return_id)
+            format!("took back {what} of {} at {location} (return {})", event.sku, event.return_id)
         }
     }
 }
@@ -59,7 +59,7 @@ fn why(reason: AdjustmentReason) -> &'static str {
         AdjustmentReason::Lost => "lost",
         AdjustmentReason::Found => "found",
         AdjustmentReason::Theft => "stolen",
-        AdjustmentReason::Correction => "an earlier entry was wrong",
+        AdjustmentReason::Correction => "because an earlier entry was wrong",
         AdjustmentReason::Other => "for another reason",
     }
 }
