@@ -148,10 +148,12 @@ impl Notary {
         tokio::task::spawn_blocking(root).await.ok().flatten()
     }
 
-    /// Waits until the tree has so many events, at most for a time; whether it has.
+    /// Waits until the tree has so many events, at most for a time; whether it has. There is no waiting for a tree that does not
+    /// grow here.
     pub async fn wait_for(&self, size: u64, time: Duration) -> bool {
         let mut status = self.status.clone();
-        timeout(time, status.wait_for(|status| status.size >= size)).await.is_ok_and(|reached| reached.is_ok())
+        let is_over = |status: &NotaryStatus| status.size >= size || status.broken.is_some() || status.is_elsewhere;
+        timeout(time, status.wait_for(is_over)).await.is_ok_and(|status| status.is_ok_and(|status| status.size >= size))
     }
 
     /// Signs the log as it is now, and gives that head, which is on the disk.

@@ -36,6 +36,14 @@ pub enum NoteError {
     /// It says that a known key signed it, and that is not so.
     #[error("the signature of {0} is wrong")]
     WrongSignature(String),
+    /// A known key signed it that does not sign heads of that size.
+    #[error("the key {key} does not sign heads of {size} events")]
+    OutOfPeriod {
+        /// The key.
+        key: String,
+        /// How many events the head has.
+        size: u64,
+    },
     /// A known key of another log signed it.
     #[error("the key {key} speaks for its own log, not for {origin}")]
     Origin {
