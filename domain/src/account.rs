@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use event_schemas::{
-    AccountDisabled, AccountEnabled, AccountEvent, AccountId, AccountLinked, AccountPasskeyAdded, AccountPasskeyRemoved,
-    AccountPasswordChanged, AccountRegistered, AccountRoleGranted, AccountRoleRevoked, AccountSecondFactorAdded,
+    AccountDisabled, AccountEmailChanged, AccountEnabled, AccountEvent, AccountId, AccountLinked, AccountPasskeyAdded, AccountPasskeyRemoved,
+    AccountPasswordChanged, AccountRegistered, AccountRemoved, AccountUnlinked, AccountRoleGranted, AccountRoleRevoked, AccountSecondFactorAdded,
     AccountSecondFactorRemoved, AccountSessionsEnded, AccountVerified, PasswordChange, Personal, RoleName, SessionEndReason,
 };
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,15 @@ pub enum AccountCommand {
         /// Who vouches for it.
         issuer: String,
     },
+    /// Note that it is not linked to one there any more.
+    Unlink {
+        /// Who vouched for it.
+        issuer: String,
+    },
+    /// Note that it has another e-mail address.
+    EmailChanged,
+    /// Let it never be used again.
+    Remove,
 }
 
 /// Why a command to an account was refused.
@@ -130,6 +139,8 @@ pub enum Account {
     Absent,
     /// Was registered.
     Registered(RegisteredAccount),
+    /// Was removed: for all that anyone can do with it, it is not there.
+    Removed,
 }
 
 /// An account that was registered.
@@ -153,7 +164,7 @@ impl Account {
     /// The account, if it was registered.
     pub fn registered(&self) -> Option<&RegisteredAccount> {
         match self {
-            Self::Absent => None,
+            Self::Absent | Self::Removed => None,
             Self::Registered(account) => Some(account),
         }
     }
@@ -173,8 +184,9 @@ impl Account {
                 let customer = AccountRoleGranted { role: RoleName::customer() };
                 Ok(vec![AccountRegistered { account_id }.into(), customer.into()])
             }
-            (Self::Registered(_), AccountCommand::Register { .. }) => Err(AccountRefusal::AlreadyExists),
-            (Self::Absent, _) => Err(AccountRefusal::NotFound),
+            (Self::Registered(_) | Self::Removed, AccountCommand::Register { .. }) => Err(AccountRefusal::AlreadyExists),
+            (Self::Removed, AccountCommand::Remove) => Ok(vec![]),
+            (Self::Absent | Self::Removed, _) => Err(AccountRefusal::NotFound),
             (Self::Registered(account), command) => account.decide(command),
         }
     }
@@ -183,8 +195,9 @@ impl Account {
     pub fn evolve(&mut self, event: &AccountEvent) {
         match (&mut *self, event) {
             (_, AccountEvent::AccountRegistered(_)) => *self = Self::Registered(RegisteredAccount::default()),
+            (_, AccountEvent::AccountRemoved(_)) => *self = Self::Removed,
             (Self::Registered(account), event) => account.evolve(event),
-            (Self::Absent, _) => {}
+            (Self::Absent | Self::Removed, _) => {}
         }
     }
 }
@@ -230,6 +243,10 @@ impl RegisteredAccount {
                 must_have_room("linked accounts", self.issuers.len(), MAX_LINKS)?;
                 AccountLinked { issuer }.into()
             }
+            AccountCommand::Unlink { issuer } if !self.issuers.contains(&issuer) => return Ok(vec![]),
+            AccountCommand::Unlink { issuer } => AccountUnlinked { issuer }.into(),
+            AccountCommand::EmailChanged => AccountEmailChanged {}.into(),
+            AccountCommand::Remove => AccountRemoved {}.into(),
         };
         Ok(vec![event])
     }
@@ -238,7 +255,9 @@ impl RegisteredAccount {
         match event {
             AccountEvent::AccountRegistered(_)
             | AccountEvent::AccountSessionsEnded(_)
-            | AccountEvent::AccountPasswordChanged(_) => {}
+            | AccountEvent::AccountPasswordChanged(_)
+            | AccountEvent::AccountEmailChanged(_)
+            | AccountEvent::AccountRemoved(_) => {}
             AccountEvent::AccountVerified(_) => self.verified = true,
             AccountEvent::AccountRoleGranted(granted) => {
                 self.roles.insert(granted.role.clone());
@@ -258,6 +277,9 @@ impl RegisteredAccount {
             }
             AccountEvent::AccountLinked(linked) => {
                 self.issuers.insert(linked.issuer.clone());
+            }
+            AccountEvent::AccountUnlinked(unlinked) => {
+                self.issuers.remove(&unlinked.issuer);
             }
         }
     }

@@ -132,6 +132,24 @@ event! {
     }
 }
 
+event! {
+    /// The account was unlinked from one at another party: nobody signs in there any more.
+    AccountUnlinked {
+        /// Who vouched for it: the issuer's URL.
+        pub issuer: String,
+    }
+}
+
+event! {
+    /// The account has another e-mail address, which was verified before.
+    AccountEmailChanged {}
+}
+
+event! {
+    /// The account was removed: it can never be used again, and what was known of the person is forgotten.
+    AccountRemoved {}
+}
+
 events! {
     /// Everything that can happen to an account.
     AccountEvent of "account" {
@@ -148,5 +166,8 @@ events! {
         AccountPasskeyRemoved = 1,
         AccountSessionsEnded = 1,
         AccountLinked = 1,
+        AccountUnlinked = 1,
+        AccountEmailChanged = 1,
+        AccountRemoved = 1,
     }
 }

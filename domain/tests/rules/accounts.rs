@@ -9,7 +9,7 @@ use domain::{
 use event_schemas::{AccountId, PasswordChange, Personal, RoleName, SessionEndReason};
 use proptest::prelude::*;
 
-use crate::shop::{Shop, id, minutes, morning};
+use crate::shop::{Shop, id};
 
 fn account(number: u128) -> AccountId {
     AccountId(id(number))
@@ -158,7 +158,6 @@ fn what_an_account_has_already_or_has_not_gives_no_event() {
         AccountCommand::AddSecondFactor,
         AccountCommand::AddPasskey { passkey_id },
         AccountCommand::Link { issuer: "https://login.example.org".to_owned() },
-        AccountCommand::Lock { until: morning() + minutes(15) },
         AccountCommand::Disable { reason: Some(Personal("left".to_owned())) },
         AccountCommand::Enable,
         AccountCommand::RemoveSecondFactor,
@@ -171,11 +170,29 @@ fn what_an_account_has_already_or_has_not_gives_no_event() {
     let ends = |session_ids| AccountCommand::EndSessions { session_ids, reason: SessionEndReason::TokenReused };
     assert_eq!(shop.must(change(2, ends(vec![]))).len(), 0);
     assert_eq!(shop.must(change(2, ends(vec![id(5), id(6)]))).len(), 1);
-    let sooner = AccountCommand::Lock { until: morning() };
-    assert_eq!(shop.must(change(2, sooner)).len(), 0, "a lock is not shortened");
+    for unlinked in [1, 0] {
+        let unlink = AccountCommand::Unlink { issuer: "https://login.example.org".to_owned() };
+        assert_eq!(shop.must(change(2, unlink)).len(), unlinked);
+        assert_eq!(shop.must(change(2, AccountCommand::EmailChanged)).len(), 1);
+    }
     for how in [PasswordChange::Reset, PasswordChange::Changed, PasswordChange::Changed] {
         assert_eq!(shop.must(change(2, AccountCommand::PasswordChanged { how })).len(), 1);
     }
+}
+
+#[test]
+fn an_account_that_was_removed_is_not_there_and_never_comes_back() {
+    let mut shop = administered(&[2]);
+    shop.must(grant(2, "admin"));
+    assert_eq!(shop.must(change(1, AccountCommand::Remove)).len(), 2, "the account and the roster");
+    assert_eq!(admins(&shop), BTreeSet::from([account(2)]));
+    assert_eq!(shop.refusal(change(2, AccountCommand::Remove)).code(), "LAST_ADMIN");
+    assert!(shop.get::<Account>(account(1)).registered().is_none());
+    assert_eq!(shop.must(change(1, AccountCommand::Remove)).len(), 0, "a repeat changes nothing");
+    for command in [AccountCommand::Enable, AccountCommand::Verify, AccountCommand::EmailChanged] {
+        assert_eq!(shop.refusal(change(1, command)).code(), "ACCOUNT_NOT_FOUND");
+    }
+    assert_eq!(shop.refusal(RegisterAccount { account_id: account(1) }).code(), "ACCOUNT_EXISTS");
 }
 
 #[test]
@@ -207,6 +224,7 @@ fn any_change() -> impl Strategy<Value = ChangeAccount> {
         3 => Just(AccountCommand::Disable { reason: None }),
         3 => Just(AccountCommand::Enable),
         2 => Just(AccountCommand::Verify),
+        1 => Just(AccountCommand::Remove),
         1 => Just(AccountCommand::RevokeRole { role: RoleName::customer() }),
         1 => (0..4_u128).prop_map(|number| AccountCommand::Register { account_id: account(number) }),
     ];

@@ -38,6 +38,9 @@ pub(super) fn account(event: &AccountEvent, of: &str) -> String {
             format!("ended sessions of {of} {why}: {}", listed(&event.session_ids))
         }
         AccountEvent::AccountLinked(event) => format!("linked {of} to an account at {}", event.issuer),
+        AccountEvent::AccountUnlinked(event) => format!("unlinked {of} from an account at {}", event.issuer),
+        AccountEvent::AccountEmailChanged(_) => format!("changed the e-mail address of {of}"),
+        AccountEvent::AccountRemoved(_) => format!("removed {of}, and who it belonged to is forgotten"),
     }
 }
 

@@ -83,13 +83,19 @@ fn fold_account(rows: &mut Rows<'_>, fact: &Fact<'_>, event: &AccountEvent) -> R
         })?);
     }
     let account_id: AccountId = fact.stream.aggregate_id.parse()?;
+    if let AccountEvent::AccountRemoved(_) = event {
+        return Ok(rows.delete::<Account>(&(account_id,))?);
+    }
     let account = rows.edit::<Account>(&(account_id,))?.ok_or_else(|| FoldError::unknown("account", account_id))?;
     account.updated_at = fact.occurred_at;
     match event {
         AccountEvent::AccountRegistered(_)
         | AccountEvent::AccountPasswordChanged(_)
         | AccountEvent::AccountSessionsEnded(_)
-        | AccountEvent::AccountLinked(_) => {}
+        | AccountEvent::AccountLinked(_)
+        | AccountEvent::AccountUnlinked(_)
+        | AccountEvent::AccountEmailChanged(_)
+        | AccountEvent::AccountRemoved(_) => {}
         AccountEvent::AccountVerified(_) => account.verified = true,
         AccountEvent::AccountRoleGranted(granted) => {
             if let Err(place) = account.roles.binary_search(&granted.role) {
