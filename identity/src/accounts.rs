@@ -96,6 +96,14 @@ impl Accounts {
             let page = self.vault().list::<Credentials>("account/", after.as_deref(), PAGE).await?;
             for (name, entry) in &page {
                 let id = name.strip_prefix("account/").and_then(|id| id.parse::<AccountId>().ok());
+                if let Some(id) = id.filter(|_| entry.value.leaving) {
+                    match self.remove(id, &Origin::default()).await {
+                        // The log does not let it go: it stays.
+                        Ok(_) | Err(IdentityError::Refused(_)) => paid += 1,
+                        Err(error) => return Err(error),
+                    }
+                    continue;
+                }
                 if let Some(id) = id.filter(|_| entry.value.confirmed && !entry.value.owed.is_empty()) {
                     self.pay(id, &entry.value, &Origin::default()).await?;
                     paid += 1;
@@ -167,14 +175,16 @@ impl Accounts {
     /// The credentials of an account that is open.
     pub(crate) async fn credentials(&self, id: AccountId) -> Result<Option<Credentials>, IdentityError> {
         let entry = self.vault().get::<Credentials>(&credentials::name(id)).await?;
-        Ok(entry.map(|entry| entry.value).filter(|credentials| credentials.confirmed))
+        Ok(entry.map(|entry| entry.value).filter(|credentials| credentials.confirmed && !credentials.leaving))
     }
 
     /// The open account with an e-mail address. It takes as long for one that there is not.
     pub(crate) async fn find(&self, email: &str) -> Result<Option<(AccountId, Credentials)>, IdentityError> {
         let held = self.vault().get::<AccountId>(&self.email_name(email)).await?.map(|entry| entry.value);
         let id = held.unwrap_or(AccountId(uuid::Uuid::nil()));
-        Ok(self.credentials(id).await?.map(|credentials| (id, credentials)))
+        // An address that was changed, or is about to be, may still point here.
+        let theirs = |credentials: &Credentials| email::key(&credentials.email) == email::key(email);
+        Ok(self.credentials(id).await?.filter(theirs).map(|credentials| (id, credentials)))
     }
 
     /// The name that holds an e-mail address for its account.
@@ -245,6 +255,8 @@ impl Accounts {
             Note::PasskeyAdded(passkey_id) => AccountCommand::AddPasskey { passkey_id },
             Note::PasskeyRemoved(passkey_id) => AccountCommand::RemovePasskey { passkey_id },
             Note::Linked(issuer) => AccountCommand::Link { issuer },
+            Note::Unlinked(issuer) => AccountCommand::Unlink { issuer },
+            Note::EmailChanged => AccountCommand::EmailChanged,
             Note::SessionsEnded { before, reason } => {
                 return self.record_ended_before(id, before, reason, owed, origin).await;
             }

@@ -19,6 +19,8 @@ pub(crate) enum Code {
     Nothing,
     /// A new password in place of a forgotten one, as long as the sessions are of this epoch.
     Reset { account_id: AccountId, epoch: u32 },
+    /// Another e-mail address, as long as the sessions are of this epoch.
+    EmailChange { account_id: AccountId, epoch: u32, email: String },
     /// The first admin.
     AdminClaim { account_id: AccountId },
     /// The second half of a login.

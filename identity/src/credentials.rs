@@ -9,7 +9,7 @@ use event_schemas::{AccountId, PasswordChange, SessionEndReason, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Passkey, RecoveryCodes, TotpSecret, secret};
+use crate::{Passkey, RecoveryCodes, TotpSecret, email, secret};
 
 /// How many devices an account knows; the one that was not seen for longest is forgotten.
 const MOST_DEVICES: usize = 20;
@@ -19,6 +19,9 @@ const MOST_DEVICES: usize = 20;
 pub(crate) struct Credentials {
     /// As it was typed.
     pub email: String,
+    /// The address that it is about to take: held for it already, and not to log in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing_to: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The password's hash with its parameters, in the PHC string format.
@@ -37,6 +40,9 @@ pub(crate) struct Credentials {
     pub epoch: u32,
     /// Whether the account was opened to the end. Until then nobody can log in, and the document expires.
     pub confirmed: bool,
+    /// Whether it is being removed.
+    #[serde(default)]
+    pub leaving: bool,
     /// Events that are still to be written.
     #[serde(default)]
     pub owed: Vec<Owed>,
@@ -86,6 +92,8 @@ pub(crate) enum Note {
     PasskeyAdded(Uuid),
     PasskeyRemoved(Uuid),
     Linked(String),
+    Unlinked(String),
+    EmailChanged,
     /// All sessions before this epoch ended.
     SessionsEnded {
         before: u32,
@@ -103,6 +111,7 @@ impl Credentials {
     pub fn new(email: &str, display_name: Option<String>, password: Option<String>) -> Self {
         Self {
             email: email.to_owned(),
+            changing_to: None,
             display_name,
             password,
             second_factor: None,
@@ -111,8 +120,15 @@ impl Credentials {
             links: Vec::new(),
             epoch: 0,
             confirmed: false,
+            leaving: false,
             owed: Vec::new(),
         }
+    }
+
+    /// Whether an address that points here is this account's, or about to be.
+    pub fn answers_to(&self, email: &str) -> bool {
+        let key = email::key(email);
+        email::key(&self.email) == key || self.changing_to.as_deref().is_some_and(|next| email::key(next) == key)
     }
 
     /// Ends all sessions, and owes the log that they ended.

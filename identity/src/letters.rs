@@ -41,6 +41,36 @@ pub(crate) fn already_registered(shop: &str, page: &str) -> Letter {
     )
 }
 
+/// Another e-mail address is to be confirmed.
+pub(crate) fn new_email(shop: &str, link: &str) -> Letter {
+    letter(
+        format!("Confirm your new e-mail address at {shop}"),
+        &[
+            &format!("Someone wants to use this e-mail address for their account at {shop}."),
+            "If it was you, confirm it within 24 hours. All devices are logged out then:",
+            link,
+            "If it was not you, do not follow the link: nothing will be changed.",
+        ],
+    )
+}
+
+/// The account has another e-mail address: to the one before.
+pub(crate) fn email_changed(shop: &str, page: &str) -> Letter {
+    changed(shop, page, "It has another e-mail address now, and this one does not belong to it any more.")
+}
+
+/// The account was removed.
+pub(crate) fn removed(shop: &str, page: &str) -> Letter {
+    letter(
+        format!("Your account at {shop} was removed"),
+        &[
+            &format!("Your account at {shop} was removed. Nobody can log in with it any more."),
+            "If it was not you, tell the shop:",
+            page,
+        ],
+    )
+}
+
 /// A new password is asked for.
 pub(crate) fn reset(shop: &str, link: &str) -> Letter {
     letter(
@@ -87,6 +117,11 @@ pub(crate) fn passkey_removed(shop: &str, page: &str) -> Letter {
 /// A login elsewhere was linked.
 pub(crate) fn linked(shop: &str, page: &str) -> Letter {
     changed(shop, page, "The account was linked to one elsewhere: whoever logs in there is logged in here.")
+}
+
+/// A login elsewhere was unlinked.
+pub(crate) fn unlinked(shop: &str, page: &str) -> Letter {
+    changed(shop, page, "A login elsewhere was unlinked: whoever logs in there is not logged in here any more.")
 }
 
 /// A refresh token came twice.

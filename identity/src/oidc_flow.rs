@@ -17,7 +17,7 @@ use vault::VaultError;
 
 use crate::{
     AccountSession, Accounts, ExternalIdentity, IdentityError, IdentityRefusal, LoginAnswer, OidcBegun, OidcReturn, Origin,
-    ProofError, Provider,
+    ProofError, Provider, Written,
     codes::Code,
     credentials::{Credentials, Link, Note},
     email::Email,
@@ -126,6 +126,31 @@ impl Accounts {
         Ok((account_id, credentials))
     }
 
+    /// Unlinks the logins of an issuer from the caller's account. Whoever has no other way in has a new password mailed.
+    ///
+    /// # Errors
+    /// [`IdentityRefusal::OidcNotLinked`], [`IdentityRefusal::LoginTooOld`]; [`IdentityError`] when a store fails.
+    pub async fn oidc_unlink(&self, who: AccountSession, issuer: &str, origin: &Origin) -> Result<Written, IdentityError> {
+        self.recent(who).await?;
+        let unlink = |credentials: &mut Credentials| {
+            let (gone, kept) = std::mem::take(&mut credentials.links).into_iter().partition(|link| link.issuer == issuer);
+            credentials.links = kept;
+            let gone: Vec<Link> = gone;
+            if gone.is_empty() {
+                return Err(IdentityRefusal::OidcNotLinked.into());
+            }
+            credentials.owe(Note::Unlinked(issuer.to_owned()), origin.actor());
+            Ok(gone)
+        };
+        let (credentials, gone, written) = self.change_and_pay(who.account_id, origin, unlink).await?;
+        // What is left of the index after a death counts for nothing: the document does not agree.
+        for link in gone {
+            self.remove_if_ours(&self.link_name(&link), who.account_id).await?;
+        }
+        self.tell_owner(&credentials, letters::unlinked);
+        Ok(written)
+    }
+
     /// The account that the index names for a login, which is this one if it names none that is open.
     async fn index(&self, identity: &ExternalIdentity, account_id: AccountId) -> Result<AccountId, IdentityError> {
         let named = self.vault().get::<AccountId>(&self.index_name(identity)).await?;
@@ -151,8 +176,13 @@ impl Accounts {
     }
 
     fn index_name(&self, identity: &ExternalIdentity) -> String {
+        self.link_name(&link_of(identity))
+    }
+
+    /// The name that finds the account of a link.
+    pub(crate) fn link_name(&self, link: &Link) -> String {
         // Neither part has a line break: the first is a URL.
-        format!("oidc/{}", self.vault().blind("oidc", &format!("{}\n{}", identity.issuer, identity.subject)))
+        format!("oidc/{}", self.vault().blind("oidc", &format!("{}\n{}", link.issuer, link.subject)))
     }
 
     /// The provider, asked for its configuration once. A shop starts without it, and a login asks again if it was away.

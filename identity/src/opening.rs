@@ -96,14 +96,14 @@ impl Accounts {
     }
 
     /// Holds an e-mail address for an account, until then or for good.
-    async fn hold(&self, email: &str, id: AccountId, until: Option<Timestamp>) -> Result<(), IdentityError> {
+    pub(crate) async fn hold(&self, email: &str, id: AccountId, until: Option<Timestamp>) -> Result<(), IdentityError> {
         let name = self.email_name(email);
         for _ in 0..CHANGES {
             let held = self.vault().get::<AccountId>(&name).await?;
             if let Some(held) = &held
                 && held.value != id
                 // One that was begun with this address and not opened does not keep it.
-                && (until.is_none() || self.keeps(held).await?)
+                && (until.is_none() || self.keeps(email, held).await?)
             {
                 return Err(IdentityRefusal::EmailTaken.into());
             }
@@ -116,10 +116,11 @@ impl Accounts {
         Err(IdentityError::overloaded())
     }
 
-    /// Whether an account keeps the address that it holds: it is open, or the log knows it and it is about to be.
-    async fn keeps(&self, held: &Entry<AccountId>) -> Result<bool, IdentityError> {
+    /// Whether an account keeps the address that it holds: it has it, and is open, or the log knows it and it is about to be.
+    async fn keeps(&self, email: &str, held: &Entry<AccountId>) -> Result<bool, IdentityError> {
         let document = self.vault().get::<Credentials>(&credentials::name(held.value)).await?;
-        Ok(document.is_some_and(|document| document.value.confirmed || held.expires_at.is_none()))
+        let theirs = document.filter(|document| document.value.answers_to(email));
+        Ok(theirs.is_some_and(|document| document.value.confirmed || held.expires_at.is_none()))
     }
 
     /// From now on one can log in.

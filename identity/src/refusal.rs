@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{AccountRefusal, Refusal};
 use engine::CommandError;
 use event_schemas::Timestamp;
-use vault::VaultError;
+use vault::{PersonError, VaultError};
 
 use crate::{KeyError, ProofError};
 
@@ -122,6 +122,9 @@ pub enum IdentityRefusal {
     /// The account must be linked by its owner, logged in.
     #[error("an account with this e-mail address must be linked by its owner: log in and link it there")]
     OidcLinkNeeded,
+    /// The account is linked to no login of that issuer.
+    #[error("the account has no login with this issuer")]
+    OidcNotLinked,
     /// That login belongs to another account.
     #[error("this login elsewhere belongs to another account")]
     OidcLinkedElsewhere,
@@ -156,6 +159,7 @@ impl IdentityRefusal {
         "OIDC_FAILED",
         "OIDC_LINKED_ELSEWHERE",
         "OIDC_LINK_NEEDED",
+        "OIDC_NOT_LINKED",
         "OIDC_OFF",
         "PASSKEYS_OFF",
         "PASSKEY_INVALID",
@@ -202,6 +206,7 @@ impl IdentityRefusal {
             Self::OidcEmailMissing => "OIDC_EMAIL_MISSING",
             Self::OidcLinkNeeded => "OIDC_LINK_NEEDED",
             Self::OidcLinkedElsewhere => "OIDC_LINKED_ELSEWHERE",
+            Self::OidcNotLinked => "OIDC_NOT_LINKED",
             Self::EmailTaken => "EMAIL_TAKEN",
             Self::Beyond { .. } => "FORBIDDEN",
             Self::Rule(refusal) => refusal.code(),
@@ -218,6 +223,7 @@ impl IdentityRefusal {
             Self::CodeInvalid | Self::SecondFactorInvalid => Some("code"),
             Self::SessionNotFound => Some("sessionId"),
             Self::PasskeyNotFound => Some("passkeyId"),
+            Self::OidcNotLinked => Some("issuer"),
             Self::LabelInvalid => Some("label"),
             Self::RoleNameInvalid => Some("role"),
             Self::Rule(refusal) => refusal.field(),
@@ -267,6 +273,12 @@ impl From<CommandError> for IdentityError {
 
 impl From<VaultError> for IdentityError {
     fn from(error: VaultError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<PersonError> for IdentityError {
+    fn from(error: PersonError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }

@@ -4,6 +4,7 @@
 
 mod authenticator;
 mod crashes;
+mod email_changes;
 mod faulty_log;
 mod lockouts;
 mod logins;
@@ -12,6 +13,7 @@ mod passkeys;
 mod passwords;
 mod provider;
 mod registrations;
+mod removals;
 mod rights;
 mod second_factors;
 mod sessions;

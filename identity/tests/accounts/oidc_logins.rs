@@ -94,6 +94,27 @@ async fn what_comes_back_belongs_to_the_browser_that_began_and_is_answered_once(
 }
 
 #[tokio::test]
+async fn a_login_elsewhere_that_was_unlinked_lets_nobody_in_by_itself() {
+    let (shop, provider) = open().await;
+    let account = shop.ana().await;
+    let session = shop.log_in().await;
+    let issuer = provider.config().issuer;
+    assert_eq!(refusal(shop.accounts.oidc_unlink(who(&session), &issuer, &stranger()).await), "OIDC_NOT_LINKED");
+    shop.accounts.grant_role(account, "support", &staff()).await.unwrap();
+    let begun = shop.accounts.oidc_begin(Some(who(&session))).await.unwrap();
+    signed_in(shop.accounts.oidc_finish(provider.log_in(&begun, ana("1")), &stranger()).await.unwrap());
+    let known = shop.events().await.len();
+    shop.accounts.oidc_unlink(who(&session), &issuer, &stranger()).await.unwrap();
+    assert_eq!(shop.events_since(known).await, ["Unlinked"]);
+    assert!(shop.accounts.profile(account).await.unwrap().unwrap().linked_issuers.is_empty());
+    assert!(shop.mails().await.pop().unwrap().text.contains("was unlinked"));
+    // Staff would have to link it again, logged in.
+    assert_eq!(refusal(log_in(&shop, &provider, ana("1")).await), "OIDC_LINK_NEEDED");
+    shop.later(chrono::TimeDelta::minutes(16));
+    assert_eq!(refusal(shop.accounts.oidc_unlink(who(&session), &issuer, &stranger()).await), "LOGIN_TOO_OLD");
+}
+
+#[tokio::test]
 async fn a_shop_without_a_provider_says_so() {
     let shop = Shop::open().await;
     assert_eq!(refusal(shop.accounts.oidc_begin(None).await), "OIDC_OFF");
