@@ -212,7 +212,7 @@ async function showAccount() {
     return;
   }
   part("who").textContent = account.displayName || account.email;
-  part("email").textContent = account.displayName ? account.email : "";
+  part("address").textContent = account.displayName ? account.email : "";
   part("password-owner").value = account.email;
   part("roles").textContent = me.roles.join(", ");
   part("current-password").hidden = !account.hasPassword;
@@ -228,7 +228,8 @@ async function showAccount() {
   part("passkey-part").hidden = !page.settings.passkeys && account.passkeys.length === 0;
   part("passkey-form").hidden = !page.settings.passkeys;
   const { oidcIssuer } = page.settings;
-  part("issuers").replaceChildren(...account.linkedIssuers.map((issuer) => line(host(issuer), "linked")));
+  part("issuers").replaceChildren(...account.linkedIssuers.map((issuer) => line(
+    host(issuer), "linked", "Unlink", () => mutate("oidcUnlink", "OidcUnlinkInput", "position", { issuer }))));
   part("oidc-link").hidden = !oidcIssuer || account.linkedIssuers.includes(oidcIssuer);
   part("oidc-part").hidden = !oidcIssuer && account.linkedIssuers.length === 0;
   part("sessions").replaceChildren(...account.sessions.map((session) => line(
@@ -320,6 +321,12 @@ on("reset-form", "submit", async ({ newPassword }) => {
   return "The password is set. Log in with it.";
 });
 
+on("email-form", "submit", async () => {
+  await mutate("emailChangeConfirm", "EmailChangeConfirmInput", "changed", { code: page.code });
+  leave();
+  return "The address is changed. Log in with it.";
+});
+
 on("claim-form", "submit", async ({ email, password }) => {
   await mutate("adminClaim", "AdminClaimInput", "accountId", { code: page.code, email, password });
   part("login-form").elements.email.value = email;
@@ -339,6 +346,11 @@ on("password-form", "submit", async ({ currentPassword, newPassword }) => {
   const input = { currentPassword: currentPassword || null, newPassword };
   await signedIn(await mutate("passwordChange", "PasswordChangeInput", SIGNED_IN, input));
   return "The password is changed, and all other devices are logged out.";
+});
+
+on("new-email-form", "submit", async ({ email }) => {
+  await mutate("emailChangeRequest", "EmailInput", "accepted", { email });
+  return `A mail is on its way to ${email}. Until its link is used, nothing changes.`;
 });
 
 on("factor-begin", "click", async () => {
@@ -387,6 +399,23 @@ on("sessions-end", "click", async () => {
   return "Logged out everywhere.";
 });
 
+on("export", "click", async () => {
+  const { me } = await ask("{ me { exportData } }");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(me.exportData, null, 2)], { type: "application/json" }));
+  link.download = "my-data.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+});
+
+on("delete-form", "submit", async ({ meant }) => {
+  const { deleted } = await mutate("accountDelete", "AccountDeleteInput", "deleted", { confirm: meant === "on" });
+  if (!deleted) return "The shop was asked to delete the account: somebody there has to agree.";
+  leave();
+  localStorage.removeItem(DEVICE);
+  return "The account is deleted, and what was known about you with it.";
+});
+
 /** Comes back from a login elsewhere. Whoever had a session here, to link it, goes on with the new one alone. */
 async function comeBack(query) {
   const token = sessionStorage.getItem(OIDC);
@@ -413,7 +442,7 @@ async function comeBack(query) {
 async function start() {
   const [what, code] = location.hash.slice(1).split("=", 2);
   const query = new URLSearchParams(location.search);
-  if (["verify", "reset", "claim"].includes(what) && code) {
+  if (["verify", "reset", "claim", "email"].includes(what) && code) {
     page.code = decodeURIComponent(code);
     history.replaceState(null, "", "/account");
     show(what);

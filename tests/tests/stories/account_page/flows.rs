@@ -1,5 +1,7 @@
 //! Registering, logging in, second factors, devices, passwords, and the first admin.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
@@ -36,7 +38,7 @@ async fn whoever_registers_confirms_the_address_by_mail_logs_in_and_stays_so_ove
     browser.reload().await;
     shown(browser, "account").await;
     says(browser, "who", "Ana").await;
-    says(browser, "email", ANA).await;
+    says(browser, "address", ANA).await;
     log_out(browser).await;
     browser.reload().await;
     shown(browser, "login").await;
@@ -117,6 +119,53 @@ async fn devices_are_listed_and_ended_and_passwords_are_changed_and_reset() {
     told(browser, "is wrong").await;
     log_in(browser, "three-tins-of-gyokuro").await;
     shown(browser, "account").await;
+    page.close();
+}
+
+#[tokio::test]
+async fn a_new_address_counts_once_its_mail_was_answered() {
+    let Some(mut page) = AccountPage::open().await else { return };
+    page.register().await;
+    let browser = &mut page.browser;
+    log_in(browser, PASSWORD).await;
+    submit(browser, "new-email", &[("email", "ana@new.example")]).await;
+    told(browser, "A mail is on its way to ana@new.example").await;
+    page.follow_mail("email").await;
+    let browser = &mut page.browser;
+    browser.click("#email-form button").await;
+    told(browser, "The address is changed").await;
+    log_in(browser, PASSWORD).await;
+    told(browser, "is wrong").await;
+    submit(browser, "login", &[("email", "ana@new.example"), ("password", PASSWORD)]).await;
+    says(browser, "address", "ana@new.example").await;
+    page.close();
+}
+
+#[tokio::test]
+async fn somebody_takes_their_data_along_and_deletes_the_account() {
+    let Some(mut page) = AccountPage::open().await else { return };
+    page.register().await;
+    let (browser, downloads) = (&mut page.browser, tempfile::tempdir().unwrap());
+    browser.send("Browser.setDownloadBehavior", json!({ "behavior": "allow", "downloadPath": downloads.path() })).await;
+    log_in(browser, PASSWORD).await;
+    browser.click("#export").await;
+    let file = downloads.path().join("my-data.json");
+    let arrived = async {
+        while !std::fs::read_to_string(&file).is_ok_and(|text| text.contains(ANA)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived).await.expect("a file with what is kept about Ana");
+
+    // It takes a tick in a box.
+    browser.click("#delete-form button").await;
+    assert_eq!(browser.evaluate("document.querySelector('#delete-form :invalid').name").await, json!("meant"));
+    browser.click("#delete-form [name=meant]").await;
+    browser.click("#delete-form button").await;
+    told(browser, "The account is deleted").await;
+    shown(browser, "login").await;
+    log_in(browser, PASSWORD).await;
+    told(browser, "is wrong").await;
     page.close();
 }
 

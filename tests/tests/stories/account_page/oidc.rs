@@ -73,7 +73,7 @@ async fn who_logs_in_elsewhere_gets_an_account_and_comes_back_to_it() {
     for _ in 0..2 {
         log_in_elsewhere(browser).await;
         says(browser, "who", "Ana Elsewhere").await;
-        says(browser, "email", ELSEWHERE).await;
+        says(browser, "address", ELSEWHERE).await;
         counts(browser, "issuers", 1).await;
         // Nothing of what came back is left in the address.
         assert_eq!(browser.evaluate("location.href").await, json!(page_of_shop));
@@ -94,7 +94,7 @@ async fn who_logs_in_elsewhere_gets_an_account_and_comes_back_to_it() {
 }
 
 #[tokio::test]
-async fn who_has_a_password_links_the_account_elsewhere_and_logs_in_either_way() {
+async fn who_has_a_password_links_the_account_elsewhere_logs_in_either_way_and_unlinks_it() {
     let Some((mut page, _provider)) = open().await else { return };
     page.register().await;
     let browser = &mut page.browser;
@@ -106,9 +106,16 @@ async fn who_has_a_password_links_the_account_elsewhere_and_logs_in_either_way()
     assert_eq!(browser.evaluate("document.getElementById('oidc-link').checkVisibility()").await, json!(false));
     log_out(browser).await;
     log_in_elsewhere(browser).await;
-    says(browser, "email", ANA).await;
+    says(browser, "address", ANA).await;
     log_out(browser).await;
     log_in(browser, PASSWORD).await;
-    shown(browser, "account").await;
+
+    // Whoever logs in there after it was unlinked is somebody else here.
+    browser.click("#issuers li button").await;
+    counts(browser, "issuers", 0).await;
+    shown(browser, "oidc-link").await;
+    log_out(browser).await;
+    log_in_elsewhere(browser).await;
+    says(browser, "address", ELSEWHERE).await;
     page.close();
 }
