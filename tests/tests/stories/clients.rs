@@ -15,23 +15,12 @@ use crate::process::{Killed, Process, bearer};
 /// The folder of clients.
 pub const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// What npm says when it cannot get at the registry, or a proxy on the way refuses.
-const UNREACHABLE: [&str; 13] = [
-    "E403",
-    "E407",
-    "E502",
-    "E503",
-    "E504",
-    "EAI_AGAIN",
-    "ECONNREFUSED",
-    "ECONNRESET",
-    "ENETUNREACH",
-    "ENOTFOUND",
-    "ERR_SOCKET_TIMEOUT",
-    "ETIMEDOUT",
-    "FETCH_ERROR",
-];
-/// How long npm may take. Behind a proxy that refuses to connect it would try for ever.
+/// What npm says when it cannot get at the registry.
+const UNREACHABLE: [&str; 8] =
+    ["EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ENOTFOUND", "ERR_SOCKET_TIMEOUT", "ETIMEDOUT", "FETCH_ERROR"];
+/// What it says when something on the way refuses, such as a proxy.
+const REFUSED: [&str; 5] = ["E403", "E407", "E502", "E503", "E504"];
+/// How long npm may take for anything.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn works(command: &mut Command) -> bool {
@@ -69,25 +58,41 @@ pub fn installed(folder: &str, node: u32, without: &str) -> Option<TempDir> {
     }
 }
 
-/// Installs what a folder needs from the registry, unless that cannot be reached.
+/// Installs what a folder needs from the registry, unless that cannot be reached: then it gives the reason.
 fn npm_ci(folder: &Path) -> Result<(), String> {
-    let told = folder.join("npm-ci.log");
-    let mut install = Command::new("npm");
-    install.args(["ci", "--prefer-offline"]).current_dir(folder).stdout(Stdio::null()).stderr(File::create(&told).unwrap());
-    let (begun, mut npm) = (Instant::now(), install.spawn().map(Killed).unwrap());
-    let ended = loop {
-        match npm.0.try_wait().unwrap() {
-            None if begun.elapsed() > PATIENCE => return Err(format!("npm found no end in {} s", PATIENCE.as_secs())),
-            None => std::thread::sleep(Duration::from_millis(50)),
-            Some(ended) => break ended,
-        }
-    };
-    let errors = std::fs::read_to_string(&told).unwrap();
-    if let Some(code) = UNREACHABLE.iter().find(|code| !ended.success() && errors.contains(&format!("code {code}\n"))) {
-        return Err((*code).to_owned());
+    // Behind a proxy that refuses to connect, `npm ci` would try for ever; this says so at once. Where there is no network at
+    // all, everything may still be in npm's cache.
+    if let Err(said) = npm(folder, &["ping", "--fetch-retries=0"])
+        && let Some(code) = code_in(&said, &REFUSED)
+    {
+        return Err(code);
     }
-    assert!(ended.success(), "npm ci: {errors}");
-    Ok(())
+    npm(folder, &["ci", "--prefer-offline"]).map_err(|said| {
+        let code = code_in(&said, &UNREACHABLE).or_else(|| code_in(&said, &REFUSED));
+        code.unwrap_or_else(|| panic!("npm ci: {said}"))
+    })
+}
+
+/// Which of these codes npm ended with.
+fn code_in(said: &str, codes: &[&str]) -> Option<String> {
+    let code = codes.iter().find(|code| said.contains(&format!("code {code}\n")));
+    code.map(|code| (*code).to_owned())
+}
+
+/// Runs npm in a folder; gives what it says if it fails, or finds no end.
+fn npm(folder: &Path, arguments: &[&str]) -> Result<(), String> {
+    let told = folder.join("npm.log");
+    let mut command = Command::new("npm");
+    command.args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(File::create(&told).unwrap());
+    let (begun, mut npm) = (Instant::now(), command.spawn().map(Killed).unwrap());
+    while begun.elapsed() < PATIENCE {
+        match npm.0.try_wait().unwrap() {
+            Some(ended) if ended.success() => return Ok(()),
+            Some(_) => return Err(std::fs::read_to_string(&told).unwrap()),
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    Err("npm error code ETIMEDOUT\n".to_owned())
 }
 
 fn report(run: &Output) -> String {
