@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use event_schemas::{
-    AccountDisabled, AccountEmailChanged, AccountEnabled, AccountEvent, AccountId, AccountLinked, AccountPasskeyAdded, AccountPasskeyRemoved,
-    AccountPasswordChanged, AccountRegistered, AccountRemoved, AccountUnlinked, AccountRoleGranted, AccountRoleRevoked, AccountSecondFactorAdded,
-    AccountSecondFactorRemoved, AccountSessionsEnded, AccountVerified, PasswordChange, Personal, RoleName, SessionEndReason,
+    AccountDisabled, AccountEmailChanged, AccountEnabled, AccountEvent, AccountId, AccountLinked, AccountPasskeyAdded,
+    AccountPasskeyRemoved, AccountPasswordChanged, AccountRegistered, AccountRemoved, AccountRoleGranted, AccountRoleRevoked,
+    AccountSecondFactorAdded, AccountSecondFactorRemoved, AccountSessionsEnded, AccountUnlinked, AccountVerified, PasswordChange,
+    RoleName, SessionEndReason,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::MAX_NAME_CHARS;
+use crate::{MAX_NAME_CHARS, SealedText};
 
 /// The most roles of one account.
 pub const MAX_ROLES: usize = 20;
@@ -44,7 +45,7 @@ pub enum AccountCommand {
     /// Let nobody sign in with it.
     Disable {
         /// Why, in the words of staff.
-        reason: Option<Personal<String>>,
+        reason: Option<SealedText>,
     },
     /// Let it be used again.
     Enable,
@@ -218,8 +219,10 @@ impl RegisteredAccount {
             AccountCommand::RevokeRole { role } => AccountRoleRevoked { role }.into(),
             AccountCommand::Disable { .. } if self.disabled => return Ok(vec![]),
             AccountCommand::Disable { reason } => {
-                reason.iter().try_for_each(|reason| must_be_text("reason", &reason.0))?;
-                AccountDisabled { reason }.into()
+                if reason.as_ref().is_some_and(|reason| !reason.has_at_most(MAX_NAME_CHARS)) {
+                    return Err(AccountRefusal::InvalidText { field: "reason" });
+                }
+                AccountDisabled { reason: reason.map(|reason| reason.text) }.into()
             }
             AccountCommand::Enable if !self.disabled => return Ok(vec![]),
             AccountCommand::Enable => AccountEnabled {}.into(),

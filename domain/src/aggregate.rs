@@ -3,18 +3,18 @@
 use cqrs_es::event_sink::EventSink;
 use event_schemas::{
     AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, AuditEvent, CartEvent, CategoryEvent, ClaimEvent, CommerceEvent,
-    OrderEvent, PaymentEvent, ProductEvent, PromotionEvent, ReviewEvent, RoleEvent, RosterEvent, StockEvent, StreamId,
-    WebhookEvent,
+    OrderEvent, PaymentEvent, PersonEvent, ProductEvent, PromotionEvent, ReviewEvent, RoleEvent, RosterEvent, StockEvent,
+    StreamId, WebhookEvent,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Access, AccessCommand, AccessRefusal, Account, AccountCommand, AccountRefusal, Adjustment, AdjustmentCommand,
-    AdjustmentRefusal, ApiKey, ApiKeyCommand, ApiKeyRefusal, Audit, AuditCommand, AuditRefusal, Cart, CartCommand, CartRefusal, Category, CategoryCommand,
-    CategoryRefusal, Claim, ClaimCommand, ClaimRefusal, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand,
-    PaymentRefusal, Product, ProductCommand, ProductRefusal, Promotion, PromotionCommand, PromotionRefusal, Review,
-    ReviewCommand, ReviewRefusal, Role, RoleCommand, RoleRefusal, Roster, RosterCommand, RosterRefusal, Stock, StockCommand,
-    StockRefusal, Webhook, WebhookCommand, WebhookRefusal,
+    AdjustmentRefusal, ApiKey, ApiKeyCommand, ApiKeyRefusal, Audit, AuditCommand, AuditRefusal, Cart, CartCommand, CartRefusal,
+    Category, CategoryCommand, CategoryRefusal, Claim, ClaimCommand, ClaimRefusal, Order, OrderCommand, OrderRefusal, Payment,
+    PaymentCommand, PaymentRefusal, Person, PersonCommand, PersonRefusal, Product, ProductCommand, ProductRefusal, Promotion,
+    PromotionCommand, PromotionRefusal, Review, ReviewCommand, ReviewRefusal, Role, RoleCommand, RoleRefusal, Roster,
+    RosterCommand, RosterRefusal, Stock, StockCommand, StockRefusal, Webhook, WebhookCommand, WebhookRefusal,
 };
 
 /// An aggregate: a default state that means "does not exist yet", and a fold that is never refused.
@@ -117,7 +117,7 @@ aggregates! {
     Product(ProductEvent, ProductCommand, ProductRefusal) = 1,
     Category(CategoryEvent, CategoryCommand, CategoryRefusal) = 1,
     Stock(StockEvent, StockCommand, StockRefusal) = 1,
-    Cart(CartEvent, CartCommand, CartRefusal) = 2,
+    Cart(CartEvent, CartCommand, CartRefusal) = 3,
     Order(OrderEvent, OrderCommand, OrderRefusal) = 1,
     Payment(PaymentEvent, PaymentCommand, PaymentRefusal) = 1,
     Promotion(PromotionEvent, PromotionCommand, PromotionRefusal) = 1,
@@ -131,6 +131,7 @@ aggregates! {
     Access(AccessEvent, AccessCommand, AccessRefusal) = 1,
     Audit(AuditEvent, AuditCommand, AuditRefusal) = 1,
     Webhook(WebhookEvent, WebhookCommand, WebhookRefusal) = 1,
+    Person(PersonEvent, PersonCommand, PersonRefusal) = 1,
 }
 
 /// The stream of an aggregate.

@@ -1,15 +1,15 @@
 //! What shoppers decide about their carts.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use event_schemas::{
-    Address, CartCreated, CartDetailsSet, CartId, CartLineSet, CouponCode, Currency, CustomerId, Personal, ProductId, Sku,
-    Timestamp,
+    Address, CartCreated, CartDetailsSet, CartId, CartLineSet, CountryCode, CouponCode, Currency, CustomerId, Personal,
+    ProductId, Sku, StockId, Timestamp,
 };
 
 use crate::{
     Cart, CartCommand, CartRefusal, Change, CheckoutRefusal, Claim, ClaimName, Decision, Product, ProductRefusal, Refusal,
-    StoreConfig, World, coupon::find_coupon, stream_of,
+    Shortage, Stock, StoreConfig, World, coupon::find_coupon, stream_of,
 };
 
 fn cart_changes(world: &World<'_>, id: CartId, command: CartCommand) -> Result<Vec<Change>, Refusal> {
@@ -119,6 +119,50 @@ impl SetCartLines {
     }
 }
 
+/// As [`SetCartLines`], but a line takes at most what can be sold of its SKU now. Of what cannot be sold at all, no line is
+/// made: that is refused.
+#[derive(Debug, Clone)]
+pub struct SetAvailableLines(pub SetCartLines);
+
+impl Decision for SetAvailableLines {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        let SetCartLines { cart_id, lines, now, config } = &self.0;
+        let sellable = |sku: &Sku| {
+            let at = |location: &event_schemas::LocationId| StockId { sku: sku.clone(), location: location.clone() };
+            let stocks = config.locations.iter().map(|location| world.get::<Stock>(at(location)));
+            stocks.fold(0_u64, |sum, stock| sum.saturating_add(stock.sellable()))
+        };
+        let sellable: Vec<u64> = lines.iter().map(|line| sellable(&line.sku)).collect();
+        let cart = world.get::<Cart>(*cart_id);
+        let mut wanted: BTreeMap<&Sku, u32> = BTreeMap::new();
+        let mut fitting = Vec::new();
+        for (change, available) in lines.iter().zip(sellable) {
+            let held = || cart.open_at(*now).ok().and_then(|cart| cart.line(&change.sku)).map_or(0, |line| line.quantity);
+            let before = wanted.get(&change.sku).copied().unwrap_or_else(held);
+            let requested = match change.quantity {
+                QuantityChange::Add(more) => before.saturating_add(more),
+                QuantityChange::Set(quantity) => quantity,
+            };
+            let quantity = requested.min(u32::try_from(available).unwrap_or(u32::MAX));
+            if quantity == 0 && requested > 0 {
+                let shortages = vec![Shortage { sku: change.sku.clone(), available, requested }];
+                return Err(CheckoutRefusal::InsufficientStock { shortages }.into());
+            }
+            wanted.insert(&change.sku, quantity);
+            let as_asked = quantity == requested;
+            fitting.push(if as_asked { change.clone() } else { change.clone().to(QuantityChange::Set(quantity)) });
+        }
+        let fitting = SetCartLines { cart_id: *cart_id, lines: fitting, now: *now, config: config.clone() };
+        fitting.decide(world)
+    }
+}
+
+impl CartLineChange {
+    fn to(self, quantity: QuantityChange) -> Self {
+        Self { quantity, ..self }
+    }
+}
+
 /// Say who buys and where the parcel goes; absent fields stay as they are.
 #[derive(Debug, Clone)]
 pub struct SetCartDetails {
@@ -126,10 +170,13 @@ pub struct SetCartDetails {
     pub cart_id: CartId,
     /// E-mail for the confirmation.
     pub email: Option<Personal<String>>,
-    /// Where the parcel goes; its country decides tax and shipping.
+    /// Where the parcel goes.
     pub shipping_address: Option<Personal<Address>>,
     /// Where the bill goes, if elsewhere.
     pub billing_address: Option<Personal<Address>>,
+    /// The country of the shipping address, which decides tax and shipping: given with the address, which nothing here can
+    /// read.
+    pub country: Option<CountryCode>,
     /// The chosen shipping method's code.
     pub shipping_method: Option<String>,
     /// All coupon codes.
@@ -146,13 +193,12 @@ impl Decision for SetCartDetails {
         let codes = self.coupon_codes.iter().flatten();
         let coupons: Vec<_> = codes.map(|code| find_coupon(world, code, self.now, cart.currency)).collect();
         coupons.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let country = self.shipping_address.as_ref().map(|address| address.0.country.clone());
-        self.must_be_served(cart.country.as_ref(), country.as_ref())?;
+        self.must_be_served(cart.country.as_ref(), self.country.as_ref())?;
         let details = CartDetailsSet {
             email: self.email.clone(),
             shipping_address: self.shipping_address.clone(),
             billing_address: self.billing_address.clone(),
-            country,
+            country: self.country.clone(),
             shipping_method: self.shipping_method.clone(),
             coupon_codes: self.coupon_codes.clone(),
             expires_at: self.config.cart_expiry(self.now),

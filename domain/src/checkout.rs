@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_schemas::{
-    CartId, CouponCode, Currency, LocationId, Money, OrderId, OrderPlaced, PaymentId, PaymentOpened, SalesChannel, Sku,
+    CartId, CouponCode, Currency, LocationId, Money, OrderId, OrderPlaced, PaymentId, PaymentOpened, Personal, SalesChannel, Sku,
     StockAllocation, StockId, Timestamp,
 };
 
@@ -149,6 +149,24 @@ impl Decision for Checkout {
 }
 
 impl Checkout {
+    /// All that stands in its way, by the rules that would refuse it, but what the buyer has only not said yet: to be told
+    /// ahead. Nothing for a cart that cannot be changed any more.
+    pub fn obstacles(&self, world: &World<'_>) -> Vec<CheckoutRefusal> {
+        let Ok(cart) = world.get::<Cart>(self.cart_id).open_at(self.now) else { return Vec::new() };
+        let (offers, allocations) = (self.offers(world, cart), self.allocations(world, cart));
+        let coupons = cart.coupon_codes.iter().map(|code| find_coupon(world, code, self.now, cart.currency));
+        let mut obstacles: Vec<_> = coupons.filter_map(Result::err).collect();
+        obstacles.extend(allocations.err());
+        if let Some(code) = &cart.shipping_method {
+            let serves = |method: &&crate::ShippingMethod| cart.country.as_ref().is_none_or(|country| method.serves(country));
+            if self.config.shipping_method(code).filter(serves).is_none() {
+                obstacles.push(CheckoutRefusal::ShippingUnavailable { method: code.clone() });
+            }
+        }
+        obstacles.extend(offers.err());
+        obstacles
+    }
+
     fn delivery<'a>(
         &'a self,
         cart: &'a OpenCart,
@@ -156,10 +174,11 @@ impl Checkout {
         if cart.lines.is_empty() {
             return Err(CheckoutRefusal::EmptyCart);
         }
-        if cart.email.is_none() {
+        // What was entered before personal data was sealed must be entered again: an order never holds it in plain.
+        if !cart.email.as_ref().is_some_and(Personal::is_sealed) {
             return Err(CheckoutRefusal::EmailMissing);
         }
-        let country = cart.country.as_ref().filter(|_| cart.shipping_address.is_some());
+        let country = cart.country.as_ref().filter(|_| cart.shipping_address.as_ref().is_some_and(Personal::is_sealed));
         let country = country.ok_or(CheckoutRefusal::ShippingAddressMissing)?;
         let code = cart.shipping_method.as_ref().ok_or(CheckoutRefusal::ShippingMethodMissing)?;
         let method = self.config.shipping_method(code).filter(|method| method.serves(country));
@@ -250,7 +269,7 @@ impl Checkout {
             customer_id: cart.customer_id.clone(),
             email: cart.email.clone(),
             shipping_address: cart.shipping_address.clone(),
-            billing_address: cart.billing_address.clone(),
+            billing_address: cart.billing_address.clone().filter(Personal::is_sealed),
             country: cart.country.clone(),
             currency: cart.currency,
             lines: quote.lines,

@@ -10,6 +10,8 @@ use event_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::SealedText;
+
 /// What can be asked of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OrderCommand {
@@ -39,7 +41,7 @@ pub enum OrderCommand {
     /// Begin to prepare it.
     StartProcessing,
     /// Write something down about it.
-    AddNote(OrderNoteAdded),
+    AddNote(SealedText),
     /// Send a parcel.
     Fulfil(OrderFulfilled),
     /// A parcel arrived.
@@ -284,7 +286,7 @@ impl PlacedOrder {
                 self.must_be(!facts.processing && facts.shipped.is_empty())?;
                 Ok(vec![OrderProcessingStarted {}.into()])
             }
-            AddNote(added) => add_note(added),
+            AddNote(note) => add_note(note),
             Fulfil(parcel) => {
                 self.must_be_preparable()?;
                 must_name_items(&parcel.items)?;
@@ -360,9 +362,11 @@ impl PlacedOrder {
     }
 }
 
-fn add_note(added: OrderNoteAdded) -> Result<Vec<OrderEvent>, OrderRefusal> {
-    let length = added.note.0.trim().chars().take(MOST_NOTE_CHARS + 1).count();
-    if (1..=MOST_NOTE_CHARS).contains(&length) { Ok(vec![added.into()]) } else { Err(OrderRefusal::NoteInvalid) }
+fn add_note(note: SealedText) -> Result<Vec<OrderEvent>, OrderRefusal> {
+    if !note.has_at_most(MOST_NOTE_CHARS) {
+        return Err(OrderRefusal::NoteInvalid);
+    }
+    Ok(vec![OrderNoteAdded { note: note.text }.into()])
 }
 
 fn must_name_items(items: &[SkuQuantity]) -> Result<(), OrderRefusal> {

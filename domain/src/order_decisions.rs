@@ -2,14 +2,15 @@
 
 use chrono::TimeDelta;
 use event_schemas::{
-    CancelledBy, FulfilmentId, LocationId, OrderFulfilled, OrderId, OrderItemsReturned, OrderNoteAdded, Personal, RefundId,
-    ReleaseReason, ReturnId, SkuQuantity, StockId, Timestamp,
+    CancelledBy, FulfilmentId, LocationId, OrderFulfilled, OrderId, OrderItemsReturned, RefundId, ReleaseReason, ReturnId,
+    SkuQuantity, StockId, Timestamp,
 };
 use uuid::Uuid;
 
 use crate::{
     Change, Decision, Order, OrderCommand, OrderRefusal, Payment, PaymentCommand, PlacedOrder, Promotion, PromotionCommand,
-    Refusal, Stock, StockCommand, World, payment_decisions::payment_changes, stock_decisions::stock_changes, stream_of,
+    Refusal, SealedText, Stock, StockCommand, World, payment_decisions::payment_changes, stock_decisions::stock_changes,
+    stream_of,
 };
 
 /// Asks one command of one order.
@@ -135,12 +136,12 @@ pub struct AddOrderNote {
     /// The order.
     pub order_id: OrderId,
     /// The note, 1 to 2000 characters.
-    pub note: Personal<String>,
+    pub note: SealedText,
 }
 
 impl Decision for AddOrderNote {
     fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
-        order_changes(world, self.order_id, OrderCommand::AddNote(OrderNoteAdded { note: self.note.clone() }))
+        order_changes(world, self.order_id, OrderCommand::AddNote(self.note.clone()))
     }
 }
 

@@ -3,9 +3,10 @@
 use event_schemas::Timestamp;
 
 use crate::{
-    AccessRefusal, AccountRefusal, AdjustmentRefusal, ApiKeyRefusal, AuditRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal, ClaimName,
-    ClaimRefusal, HistoryRefusal, OrderRefusal, PaymentRefusal, PriceChange, ProductRefusal, PromotionRefusal, ReviewRefusal,
-    RoleRefusal, RosterRefusal, Shortage, StockRefusal, WebhookRefusal, pricing::TotalTooLarge,
+    AccessRefusal, AccountRefusal, AdjustmentRefusal, ApiKeyRefusal, AuditRefusal, CartRefusal, CategoryRefusal, CheckoutRefusal,
+    ClaimName, ClaimRefusal, HistoryRefusal, OrderRefusal, PaymentRefusal, PersonRefusal, PriceChange, ProductRefusal,
+    PromotionRefusal, ReviewRefusal, RoleRefusal, RosterRefusal, Shortage, StaleVersion, StockRefusal, WebhookRefusal,
+    pricing::TotalTooLarge,
 };
 
 macro_rules! refusals {
@@ -64,6 +65,10 @@ refusals! {
     Audit(AuditRefusal),
     /// A rule of webhooks.
     Webhook(WebhookRefusal),
+    /// A rule of persons.
+    Person(PersonRefusal),
+    /// The rule that what is changed is what was looked at.
+    Version(StaleVersion),
 }
 
 impl From<TotalTooLarge> for Refusal {
@@ -103,6 +108,8 @@ impl Refusal {
         "CURRENCY_MISMATCH",
         "CURRENCY_NOT_OFFERED",
         "EMAIL_REQUIRED",
+        "ERASURE_NOT_REQUESTED",
+        "ERASURE_PENDING",
         "FULFILMENT_EXISTS",
         "FULFILMENT_NOT_FOUND",
         "INSUFFICIENT_STOCK",
@@ -119,6 +126,8 @@ impl Refusal {
         "INVALID_URL",
         "LAST_ADMIN",
         "LAST_VARIANT",
+        "LEGAL_HOLD_EXISTS",
+        "LEGAL_HOLD_NOT_FOUND",
         "MORE_THAN_ORDERED",
         "MORE_THAN_RESERVED",
         "MORE_THAN_SHIPPED",
@@ -141,6 +150,9 @@ impl Refusal {
         "PAYMENT_IN_PROGRESS",
         "PAYMENT_NOT_FOUND",
         "PAYMENT_TOKEN_MISSING",
+        "PERSON_ERASED",
+        "PERSON_NOT_FOUND",
+        "PERSON_ON_HOLD",
         "PRICE_CHANGED",
         "PRODUCT_ALREADY_PUBLISHED",
         "PRODUCT_ARCHIVED",
@@ -159,11 +171,13 @@ impl Refusal {
         "ROLE_NOT_FOUND",
         "ROLE_REMOVED",
         "SAME_LOCATION",
+        "SECOND_PERSON_REQUIRED",
         "SHIPPING_ADDRESS_REQUIRED",
         "SHIPPING_METHOD_REQUIRED",
         "SHIPPING_METHOD_UNAVAILABLE",
         "SKU_TAKEN",
         "SLUG_TAKEN",
+        "STALE_VERSION",
         "STOCK_ALREADY_RESERVED",
         "STOCK_NOT_COMMITTED",
         "STOCK_NOT_RESERVED",
@@ -187,6 +201,11 @@ impl Refusal {
             Self::Cart(CartRefusal::NotDue { until }) | Self::Order(OrderRefusal::NotDue { until }) => Some(*until),
             _ => None,
         }
+    }
+
+    /// The aggregate that is no longer what was looked at, if that is the reason.
+    pub fn stale(&self) -> Option<&StaleVersion> {
+        if let Self::Version(stale) = self { Some(stale) } else { None }
     }
 
     /// What there is too little of, if that is the reason.
@@ -244,8 +263,10 @@ impl Refusal {
             Self::Role(RoleRefusal::BuiltIn { .. } | RoleRefusal::Removed) => Some("name"),
             Self::Role(RoleRefusal::NotFound) => Some("role"),
             Self::ApiKey(ApiKeyRefusal::InvalidLabel) | Self::Webhook(WebhookRefusal::InvalidLabel) => Some("label"),
+            Self::Person(refusal) => refusal.field(),
             Self::Webhook(WebhookRefusal::InvalidUrl) => Some("url"),
             Self::Webhook(WebhookRefusal::InvalidTypes) => Some("types"),
+            Self::Version(_) => Some("expectedVersion"),
             _ => None,
         }
     }

@@ -157,7 +157,7 @@ events! {
         AccountVerified = 1,
         AccountRoleGranted = 1,
         AccountRoleRevoked = 1,
-        AccountDisabled = 1,
+        AccountDisabled = 2,
         AccountEnabled = 1,
         AccountPasswordChanged = 1,
         AccountSecondFactorAdded = 1,

@@ -95,7 +95,7 @@ events! {
         CartCreated = 1,
         CartLineSet = 1,
         CartLineRemoved = 1,
-        CartDetailsSet = 1,
+        CartDetailsSet = 2,
         CartCheckedOut = 1,
         CartExpired = 1,
     }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccessEvent, AccountEvent, AdjustmentEvent, ApiKeyEvent, AuditEvent, CartEvent, CategoryEvent, ClaimEvent, EventSchema,
-    OrderEvent, PaymentEvent, ProductEvent, PromotionEvent, Raw, ReviewEvent, RoleEvent, RosterEvent, StockEvent, UpcastError,
-    WebhookEvent,
+    OrderEvent, PaymentEvent, PersonEvent, ProductEvent, PromotionEvent, Raw, ReviewEvent, RoleEvent, RosterEvent, StockEvent,
+    UpcastError, WebhookEvent,
 };
 
 /// Why a recorded event could not be read.
@@ -107,7 +107,7 @@ commerce_events! {
     Product(ProductEvent), Category(CategoryEvent), Stock(StockEvent), Cart(CartEvent), Order(OrderEvent),
     Payment(PaymentEvent), Promotion(PromotionEvent), Claim(ClaimEvent), Review(ReviewEvent), Adjustment(AdjustmentEvent),
     Account(AccountEvent), Role(RoleEvent), Roster(RosterEvent), ApiKey(ApiKeyEvent), Access(AccessEvent), Audit(AuditEvent),
-    Webhook(WebhookEvent),
+    Webhook(WebhookEvent), Person(PersonEvent),
 }
 
 impl CommerceEvent {

@@ -75,6 +75,8 @@ uuid_id! {
     ApiKeyId: "API key id";
     /// A webhook: a URL that is told of events.
     WebhookId: "webhook id";
+    /// A person whose data is sealed: the id of the key that opens it. A customer is one; so is whoever buys as a guest.
+    PersonId: "person id";
 }
 
 impl AccountId {

@@ -324,14 +324,14 @@ event! {
 events! {
     /// Everything that can happen to an order.
     OrderEvent of "order" {
-        OrderPlaced = 1,
+        OrderPlaced = 2,
         OrderPaymentReceived = 1,
         OrderRefunded = 1,
         OrderCancelled = 1,
         OrderExpired = 1,
         OrderReinstated = 1,
         OrderProcessingStarted = 1,
-        OrderNoteAdded = 1,
+        OrderNoteAdded = 2,
         OrderFulfilled = 1,
         FulfilmentDelivered = 1,
         OrderItemsReturned = 1,

@@ -3,7 +3,15 @@
 /// An event type, a version that was replaced, and the JSON Schema (text) of its payload.
 pub type ReplacedSchema = (&'static str, u32, &'static str);
 
-const REPLACED: &[ReplacedSchema] = &[("StockAdjusted", 1, include_str!("../schemas/StockAdjusted.v1.json"))];
+const REPLACED: &[ReplacedSchema] = &[
+    ("AccountDisabled", 1, include_str!("../schemas/AccountDisabled.v1.json")),
+    ("AccountLocked", 1, include_str!("../schemas/AccountLocked.v1.json")),
+    ("CartDetailsSet", 1, include_str!("../schemas/CartDetailsSet.v1.json")),
+    ("OrderNoteAdded", 1, include_str!("../schemas/OrderNoteAdded.v1.json")),
+    ("OrderPlaced", 1, include_str!("../schemas/OrderPlaced.v1.json")),
+    ("ReviewSubmitted", 1, include_str!("../schemas/ReviewSubmitted.v1.json")),
+    ("StockAdjusted", 1, include_str!("../schemas/StockAdjusted.v1.json")),
+];
 
 /// The schema of every version that was ever written and is not written today.
 pub fn replaced_schemas() -> &'static [ReplacedSchema] {

@@ -26,6 +26,6 @@ event! {
 events! {
     /// Everything that can happen to a review.
     ReviewEvent of "review" {
-        ReviewSubmitted = 1,
+        ReviewSubmitted = 2,
     }
 }

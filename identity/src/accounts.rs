@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{AccountCommand, ChangeAccount, Decision};
+use domain::{AccountCommand, ChangeAccount, Decision, Expecting};
 use engine::Engine;
-use event_schemas::{AccountId, Idempotency, Metadata, Position, Timestamp};
+use event_schemas::{AccountId, Idempotency, Metadata, Position, StreamId, Timestamp};
 use tokio::sync::Mutex;
-use vault::{Entry, Vault, VaultError};
+use vault::{Entry, Persons, Vault, VaultError};
 
 use crate::{
     Config, IdentityError, Keys, Mail, Mailer, Origin, Parts, PasskeyInfo, Passwords, Profile, Provider, RelyingParty, Rights,
@@ -32,6 +32,8 @@ pub struct Accounts {
 
 pub(crate) struct Shared {
     vault: Vault,
+    /// Seals what the log says about a person.
+    pub persons: Persons,
     keys: Arc<Keys>,
     engine: Engine,
     pub rights: Arc<dyn Rights>,
@@ -64,6 +66,7 @@ impl Accounts {
         };
         let (provider, cache, background) = (Mutex::default(), Cache::default(), Background::new());
         let shared = Shared {
+            persons: Persons::new(vault.clone()),
             vault,
             keys,
             engine,
@@ -158,6 +161,14 @@ impl Accounts {
             email: credentials.email,
             display_name: credentials.display_name,
         }))
+    }
+
+    /// The account with an e-mail address, if one is open.
+    ///
+    /// # Errors
+    /// [`IdentityError::Unavailable`] when the vault fails.
+    pub async fn account_of(&self, email: &str) -> Result<Option<AccountId>, IdentityError> {
+        Ok(self.find(email).await?.map(|(id, _)| id))
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -313,6 +324,11 @@ impl Accounts {
 }
 
 impl Origin {
+    /// A decision about what who asks has looked at.
+    pub(crate) fn expecting<D: Decision>(&self, stream: StreamId, decision: D) -> Expecting<D> {
+        Expecting { expected: self.expected_version.map(|version| (stream, version)), decision }
+    }
+
     /// Who asks.
     pub(crate) fn actor(&self) -> &str {
         if self.actor.is_empty() { "customer" } else { &self.actor }

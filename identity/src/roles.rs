@@ -6,8 +6,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::{AccountCommand, Change, ChangeAccount, Decision, DefineRole, Refusal, RemoveRole, Role, RoleRefusal, World};
-use event_schemas::{AccountId, Personal, RoleName, SessionEndReason};
+use domain::{
+    Account, AccountCommand, Change, ChangeAccount, Decision, DefineRole, Refusal, RemoveRole, Role, RoleRefusal, SealedText,
+    World, stream_of,
+};
+use event_schemas::{AccountId, RoleName, SessionEndReason, StreamId};
 
 use crate::{Accounts, IdentityError, IdentityRefusal, Origin, Written, credentials::Credentials};
 
@@ -20,7 +23,8 @@ impl Accounts {
     pub async fn grant_role(&self, account_id: AccountId, role: &str, origin: &Origin) -> Result<Written, IdentityError> {
         let role = role_name(role)?;
         let command = AccountCommand::GrantRole { role: role.clone() };
-        let written = self.submit_within(role, ChangeAccount { account_id, command }, origin).await?;
+        let stream = stream_of::<Account>(account_id);
+        let written = self.submit_within(role, stream, ChangeAccount { account_id, command }, origin).await?;
         self.shared.cache.forget_account(account_id);
         Ok(written)
     }
@@ -32,7 +36,8 @@ impl Accounts {
     pub async fn revoke_role(&self, account_id: AccountId, role: &str, origin: &Origin) -> Result<Written, IdentityError> {
         let role = role_name(role)?;
         let command = AccountCommand::RevokeRole { role: role.clone() };
-        let written = self.submit_within(role, ChangeAccount { account_id, command }, origin).await?;
+        let stream = stream_of::<Account>(account_id);
+        let written = self.submit_within(role, stream, ChangeAccount { account_id, command }, origin).await?;
         self.shared.cache.forget_account(account_id);
         Ok(written)
     }
@@ -47,7 +52,15 @@ impl Accounts {
         reason: Option<String>,
         origin: &Origin,
     ) -> Result<Written, IdentityError> {
-        let command = AccountCommand::Disable { reason: reason.map(Personal) };
+        let reason = match reason {
+            None => None,
+            Some(plain) => {
+                let persons = &self.shared.persons;
+                let person = persons.of_customer(&account_id.customer_id()).await?;
+                Some(SealedText::new(persons.seal(person, &plain).await?, &plain))
+            }
+        };
+        let command = AccountCommand::Disable { reason };
         let written = self.change_rights(account_id, command, origin).await?;
         Ok(self.end_sessions_of_disabled(account_id, origin).await?.unwrap_or(written))
     }
@@ -76,7 +89,7 @@ impl Accounts {
     ) -> Result<Written, IdentityError> {
         let name = role_name(name)?;
         let decision = DefineRole { name: name.clone(), permissions, description: description.to_owned() };
-        self.submit_within(name, decision, origin).await
+        self.submit_within(name.clone(), stream_of::<Role>(&name), decision, origin).await
     }
 
     /// Removes a role: who has it may do nothing by it.
@@ -85,11 +98,18 @@ impl Accounts {
     /// A rule of roles, or [`IdentityError`] when a store fails.
     pub async fn remove_role(&self, name: &str, origin: &Origin) -> Result<Written, IdentityError> {
         let name = role_name(name)?;
-        self.submit_within(name.clone(), RemoveRole { name }, origin).await
+        self.submit_within(name.clone(), stream_of::<Role>(&name), RemoveRole { name }, origin).await
     }
 
-    /// Lets the engine decide about a role, within what who asks may do.
-    async fn submit_within(&self, role: RoleName, decision: impl Decision, origin: &Origin) -> Result<Written, IdentityError> {
+    /// Lets the engine decide about a role, within what who asks may do, on what they looked at.
+    async fn submit_within(
+        &self,
+        role: RoleName,
+        stream: StreamId,
+        decision: impl Decision,
+        origin: &Origin,
+    ) -> Result<Written, IdentityError> {
+        let decision = origin.expecting(stream, decision);
         let Some(permissions) = origin.permissions.clone() else {
             return self.submit(decision, origin, None).await;
         };
@@ -109,7 +129,8 @@ impl Accounts {
         command: AccountCommand,
         origin: &Origin,
     ) -> Result<Written, IdentityError> {
-        let written = self.submit(ChangeAccount { account_id, command }, origin, None).await?;
+        let decision = origin.expecting(stream_of::<Account>(account_id), ChangeAccount { account_id, command });
+        let written = self.submit(decision, origin, None).await?;
         self.shared.cache.forget_account(account_id);
         Ok(written)
     }

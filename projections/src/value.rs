@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, Utc};
 use event_schemas::{
-    AccountId, Address, AdjustmentId, ApiKeyId, AttributeValue, CartId, CategoryId, CountryCode, CouponCode, Currency,
-    CustomerId, FulfilmentId, LocationId, OrderId, PaymentId, Personal, ProductId, RefundId, ReturnId, ReviewId, RoleName, Sku,
+    AccountId, AdjustmentId, ApiKeyId, AttributeValue, CartId, CategoryId, CountryCode, CouponCode, Currency, CustomerId,
+    FulfilmentId, LocationId, OrderId, PaymentId, PersonId, Personal, ProductId, PromotionId, RefundId, ReturnId, ReviewId, RoleName, Sku,
     Slug, Timestamp, VariantId, WebhookId,
 };
 
@@ -51,6 +51,11 @@ pub struct UnexpectedValue {
 }
 
 impl UnexpectedValue {
+    /// An error that does not repeat the value, which may be about a person.
+    fn hidden(expected: &'static str) -> Self {
+        Self { expected, found: "the value".to_owned() }
+    }
+
     pub(crate) fn new(expected: &'static str, found: &Value<'_>) -> Self {
         Self { expected, found: format!("{found:?}").chars().take(120).collect() }
     }
@@ -186,9 +191,9 @@ id_columns!(
     ProductId: |id| id.to_string().into(), VariantId: |id| id.to_string().into(), CategoryId: |id| id.to_string().into(),
     CartId: |id| id.to_string().into(), OrderId: |id| id.to_string().into(), PaymentId: |id| id.to_string().into(),
     RefundId: |id| id.to_string().into(), FulfilmentId: |id| id.to_string().into(), ReturnId: |id| id.to_string().into(),
-    ReviewId: |id| id.to_string().into(), AdjustmentId: |id| id.to_string().into(),
+    PromotionId: |id| id.to_string().into(), ReviewId: |id| id.to_string().into(), AdjustmentId: |id| id.to_string().into(),
     AccountId: |id| id.to_string().into(), ApiKeyId: |id| id.to_string().into(), WebhookId: |id| id.to_string().into(),
-    RoleName: |id| id.as_str().into(),
+    PersonId: |id| id.to_string().into(), RoleName: |id| id.as_str().into(),
     Sku: |id| id.as_str().into(), LocationId: |id| id.as_str().into(), CustomerId: |id| id.as_str().into(),
     Slug: |id| id.as_str().into(), CouponCode: |id| id.as_str().into(), CountryCode: |id| id.as_str().into(),
     Currency: |currency| currency.code().into(),
@@ -210,24 +215,24 @@ impl Column for Timestamp {
     }
 }
 
-impl Column for Personal<String> {
+/// As the event holds it: sealed.
+impl<T> Column for Personal<T> {
     const TYPE: ColumnType = ColumnType::Text;
     const MEANING: Meaning = Meaning::Personal;
     fn value(&self) -> Value<'_> {
-        self.0.value()
+        Value::Text(Cow::Borrowed(self.as_str()))
     }
     fn read(value: Value<'_>) -> Result<Self, UnexpectedValue> {
-        String::read(value).map(Self)
+        Self::parse(String::read(value)?).map_err(|_| UnexpectedValue::hidden("personal data"))
     }
 }
 
-/// Makes types columns of JSON text: `json_columns!(Vec<u64>)`, or `json_columns!(Personal: Personal<Address>)`.
+/// Makes types columns of JSON text: `json_columns!(Vec<u64>)`.
 macro_rules! json_columns {
-    ($($type:ty),+ $(,)?) => { json_columns!(Json: $($type),+); };
-    ($meaning:ident: $($type:ty),+ $(,)?) => {$(
+    ($($type:ty),+ $(,)?) => {$(
         impl $crate::Column for $type {
             const TYPE: $crate::ColumnType = $crate::ColumnType::Text;
-            const MEANING: $crate::Meaning = $crate::Meaning::$meaning;
+            const MEANING: $crate::Meaning = $crate::Meaning::Json;
             fn value(&self) -> $crate::Value<'_> {
                 // Plain data with text keys always has a JSON form; null would be refused by the column.
                 serde_json::to_string(self).map_or($crate::Value::Null, |text| $crate::Value::Text(text.into()))
@@ -243,7 +248,6 @@ macro_rules! json_columns {
         }
     )+};
 }
-json_columns!(Personal: Personal<Address>);
 json_columns!(
     BTreeMap<String, String>,
     BTreeMap<String, AttributeValue>,

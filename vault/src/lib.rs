@@ -5,7 +5,9 @@
 
 mod error;
 mod key;
+mod moving;
 mod name;
+mod persons;
 mod postgres;
 mod sqlite;
 mod store;
@@ -13,4 +15,5 @@ mod vault;
 
 pub use error::VaultError;
 pub use key::VaultKey;
+pub use persons::{PersonError, Persons};
 pub use vault::{Entry, Vault};

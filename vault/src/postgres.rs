@@ -15,7 +15,7 @@ use sqlx::{
 use crate::{
     VaultError,
     key::Keyring,
-    store::{Change, Moment, Range, Row, Store},
+    store::{Change, Moment, Range, Reseal, Row, Store},
 };
 
 /// How many sessions a node has at most.
@@ -43,6 +43,9 @@ const INSERT: &str =
     WHERE entries.expires_at <= $4 RETURNING version";
 const UPDATE: &str = "UPDATE vault.entries SET version = nextval('vault.versions'), expires_at = $2, sealed = $3
     WHERE name = $1 AND version = $5 AND (expires_at IS NULL OR expires_at > $4) RETURNING version";
+const ALL: &str = "SELECT name, version, expires_at, sealed FROM vault.entries WHERE name > $1 ORDER BY name LIMIT 500";
+const RESEAL: &str = "UPDATE vault.entries SET sealed = anew.sealed FROM unnest($1::text[], $2::bytea[]) AS anew (name, sealed)
+    WHERE entries.name = anew.name";
 const SWEEP: &str = "WITH swept AS (DELETE FROM vault.entries WHERE expires_at <= $1 RETURNING 1) SELECT count(*) FROM swept";
 
 /// A statement with what it was given.
@@ -214,5 +217,30 @@ impl Store for PostgresStore {
         let rows = self.change(sqlx::query(SWEEP).bind(now)).await?;
         let swept: i64 = rows.first().map(|row| self.column(row, 0)).transpose()?.unwrap_or(0);
         Ok(swept.unsigned_abs())
+    }
+
+    async fn purge(&self) -> Result<(), VaultError> {
+        self.change(sqlx::query("VACUUM vault.entries")).await.map(drop)
+    }
+
+    async fn rekey(&self, reseal: Reseal, check: Vec<u8>) -> Result<u64, VaultError> {
+        let refused = |error: sqlx::Error| unavailable(&self.name, &error);
+        let mut session = self.pool.acquire().await.map_err(refused)?;
+        let mut transaction = session.begin().await.map_err(refused)?;
+        sqlx::query("LOCK TABLE vault.entries IN ACCESS EXCLUSIVE MODE").execute(&mut *transaction).await.map_err(refused)?;
+        let (mut after, mut count) = (String::new(), 0);
+        loop {
+            let page = sqlx::query(ALL).bind(after.clone()).fetch_all(&mut *transaction).await.map_err(refused)?;
+            let rows: Vec<Row> = page.iter().map(|row| self.row(row)).collect::<Result<_, _>>()?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.name);
+            count += rows.len() as u64;
+            let sealed: Vec<Vec<u8>> = rows.iter().map(|row| reseal(row)).collect::<Result<_, _>>()?;
+            let names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
+            sqlx::query(RESEAL).bind(names).bind(sealed).execute(&mut *transaction).await.map_err(refused)?;
+        }
+        sqlx::query("UPDATE vault.vault SET key_check = $1").bind(check).execute(&mut *transaction).await.map_err(refused)?;
+        transaction.commit().await.map_err(refused)?;
+        Ok(count)
     }
 }

@@ -16,7 +16,7 @@ use self::file::{File, Open};
 use crate::{
     VaultError,
     key::Keyring,
-    store::{Change, Moment, Range, Row, Store},
+    store::{Change, Moment, Range, Reseal, Row, Store},
 };
 
 /// How many calls read at once; the others wait.
@@ -39,6 +39,9 @@ const INSERT: &str = "INSERT INTO entries (name, version, expires_at, sealed) VA
 const UPDATE: &str = "UPDATE entries SET version = :version, expires_at = :expires_at, sealed = :sealed
     WHERE name = :name AND version = :expected AND (expires_at IS NULL OR expires_at > :now)";
 const SWEEP: &str = "DELETE FROM entries WHERE expires_at <= :now";
+const ALL: &str = "SELECT name, version, expires_at, sealed FROM entries";
+const RESEAL: &str = "UPDATE entries SET sealed = ?1 WHERE name = ?2";
+const MARK: &str = "UPDATE vault SET key_check = ?1";
 
 /// A vault in a file.
 pub(crate) struct SqliteStore {
@@ -196,5 +199,38 @@ impl Store for SqliteStore {
             Ok((rows > 0).then_some(rows))
         });
         Ok(swept.await?.unwrap_or(0) as u64)
+    }
+
+    async fn purge(&self) -> Result<(), VaultError> {
+        let emptied = self.run(&self.writing, |connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))
+        });
+        match emptied.await? {
+            0 => Ok(()),
+            _ => Err(VaultError::Unavailable(self.name().to_owned(), "another process reads it all the time".to_owned())),
+        }
+    }
+
+    async fn rekey(&self, reseal: Reseal, check: Vec<u8>) -> Result<u64, VaultError> {
+        let pool = Arc::clone(&self.pool);
+        // As long as it takes: it is the only work, and not to be broken off.
+        let rekeyed = tokio::task::spawn_blocking(move || {
+            let mut open = pool.file.connect()?;
+            let refused = |error: rusqlite::Error| pool.file.refused(&error);
+            let transaction = open.connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(refused)?;
+            let rows: Vec<Row> = {
+                let mut statement = transaction.prepare(ALL).map_err(refused)?;
+                let rows = statement.query_map((), row).map_err(refused)?;
+                rows.collect::<rusqlite::Result<_>>().map_err(refused)?
+            };
+            for row in &rows {
+                let sealed = reseal(row)?;
+                transaction.prepare_cached(RESEAL).and_then(|mut to| to.execute((&sealed, &row.name))).map_err(refused)?;
+            }
+            transaction.execute(MARK, (check,)).map_err(refused)?;
+            transaction.commit().map_err(refused)?;
+            Ok(rows.len() as u64)
+        });
+        rekeyed.await.map_err(|_| broken_off(self.name()))?
     }
 }

@@ -1,5 +1,7 @@
 //! What a vault needs of a database. Values are sealed before they come here: a store sees names, versions and ends.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::VaultError;
@@ -40,6 +42,9 @@ pub(crate) struct Range {
     pub limit: u32,
 }
 
+/// Seals a row anew, with another key.
+pub(crate) type Reseal = Arc<dyn Fn(&Row) -> Result<Vec<u8>, VaultError> + Send + Sync>;
+
 /// A database. What has expired at `now` is not there for any of these.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
@@ -53,4 +58,8 @@ pub(crate) trait Store: Send + Sync {
     async fn list(&self, range: Range, now: Moment) -> Result<Vec<Row>, VaultError>;
     /// Removes what has expired; how many rows that were.
     async fn sweep(&self, now: Moment) -> Result<u64, VaultError>;
+    /// Makes what was removed or replaced go from the disk, as far as the database can.
+    async fn purge(&self) -> Result<(), VaultError>;
+    /// Seals every row anew and replaces the mark that the key is known by, all in one transaction; how many rows that were.
+    async fn rekey(&self, reseal: Reseal, check: Vec<u8>) -> Result<u64, VaultError>;
 }

@@ -25,8 +25,8 @@ const MOST_LISTED: u32 = 1_000;
 /// nothing personal belongs into one, see [`Vault::blind`].
 #[derive(Clone)]
 pub struct Vault {
-    store: Arc<dyn Store>,
-    keyring: Arc<Keyring>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keyring: Arc<Keyring>,
 }
 
 /// A document and what is known about it.
@@ -145,6 +145,16 @@ impl Vault {
         self.store.sweep(now.timestamp_micros()).await
     }
 
+    /// Makes what was removed or replaced until now go from the store's disk too, with what is kept of it beside the data: the
+    /// write-ahead log of an SQLite file is emptied, the table of a PostgreSQL database vacuumed. What was sealed there was
+    /// unreadable without the vault key before.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`], also while another process reads the file all the time.
+    pub async fn purge(&self) -> Result<(), VaultError> {
+        self.store.purge().await
+    }
+
     /// A fingerprint of a text under a key derived from the vault key (HMAC-SHA256, 64 hexadecimal digits): for names made of
     /// personal data, such as `email/<fingerprint>`. Fingerprints of different purposes have nothing to do with each other.
     pub fn blind(&self, purpose: &str, text: &str) -> String {
@@ -172,6 +182,6 @@ impl fmt::Debug for Vault {
     }
 }
 
-fn now() -> Moment {
+pub(crate) fn now() -> Moment {
     Utc::now().timestamp_micros()
 }

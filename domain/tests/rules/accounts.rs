@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 
 use domain::{
     Account, AccountCommand, ChangeAccount, ClaimFirstAdmin, DefineRole, MAX_PASSKEYS, MAX_ROLES, ROSTER_ID, RegisterAccount,
-    RemoveRole, Role, Roster, State,
+    RemoveRole, Role, Roster, SealedText, State,
 };
-use event_schemas::{AccountId, PasswordChange, Personal, RoleName, SessionEndReason};
+use event_schemas::{AccountId, PasswordChange, RoleName, SessionEndReason};
 use proptest::prelude::*;
 
-use crate::shop::{Shop, id};
+use crate::shop::{Shop, id, sealed};
 
 fn account(number: u128) -> AccountId {
     AccountId(id(number))
+}
+
+fn said(text: &str) -> SealedText {
+    SealedText::new(sealed(), text)
 }
 
 fn role(name: &str) -> RoleName {
@@ -158,7 +162,7 @@ fn what_an_account_has_already_or_has_not_gives_no_event() {
         AccountCommand::AddSecondFactor,
         AccountCommand::AddPasskey { passkey_id },
         AccountCommand::Link { issuer: "https://login.example.org".to_owned() },
-        AccountCommand::Disable { reason: Some(Personal("left".to_owned())) },
+        AccountCommand::Disable { reason: Some(said("left")) },
         AccountCommand::Enable,
         AccountCommand::RemoveSecondFactor,
         AccountCommand::RemovePasskey { passkey_id },
@@ -210,7 +214,7 @@ fn an_account_has_limits() {
     }
     assert_eq!(shop.refusal(grant(2, "support")).code(), "TOO_MANY");
     for reason in [" ".to_owned(), "x".repeat(201)] {
-        let refusal = shop.refusal(change(2, AccountCommand::Disable { reason: Some(Personal(reason)) }));
+        let refusal = shop.refusal(change(2, AccountCommand::Disable { reason: Some(said(&reason)) }));
         assert_eq!((refusal.code(), refusal.field()), ("INVALID_TEXT", Some("reason")));
     }
     let nobody = AccountCommand::Link { issuer: String::new() };

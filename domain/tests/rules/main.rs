@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod accounts;
+mod actions;
 mod audit;
 mod carts;
 mod catalog;
@@ -13,8 +14,10 @@ mod invariants;
 mod money;
 mod orders;
 mod payments;
+mod persons;
 mod processes;
 mod promotions;
 mod shop;
 mod stocks;
 mod two_hundred_buyers;
+mod versions;

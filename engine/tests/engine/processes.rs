@@ -14,7 +14,7 @@ use domain::{
 };
 use engine::{Clock as _, Engine, Gateway, GatewayError, Ids as _, Limits, ManualClock, Processes, SandboxGateway, SystemIds};
 use event_schemas::{
-    Address, CartId, CountryCode, Currency, Money, OrderId, PaymentId, Personal, ProductCreated, ProductId, Sku, Slug, StreamId,
+    CartId, CountryCode, Currency, Money, OrderId, PaymentId, PersonId, Personal, ProductCreated, ProductId, Sku, Slug, StreamId,
     Timestamp, VariantId,
 };
 use event_store::{Bookkeeping, Log, MemoryLog, Progress};
@@ -85,9 +85,10 @@ impl Shop {
         self.engine.submit(SetCartLines { cart_id, lines, now, config: config.clone() }, by("shopper")).await.unwrap();
         let details = SetCartDetails {
             cart_id,
-            email: Some(Personal("ben@example.com".to_owned())),
-            shipping_address: Some(Personal(berlin())),
+            email: Some(sealed()),
+            shipping_address: Some(sealed()),
             billing_address: None,
+            country: Some(CountryCode::new("DE").unwrap()),
             shipping_method: Some("standard".to_owned()),
             coupon_codes: None,
             now,
@@ -134,17 +135,9 @@ fn eur() -> Currency {
     Currency::new("EUR").unwrap()
 }
 
-fn berlin() -> Address {
-    Address {
-        name: "Ben Becker".to_owned(),
-        line1: "1 Gartenweg".to_owned(),
-        line2: None,
-        city: "Berlin".to_owned(),
-        postal_code: Some("10115".to_owned()),
-        region: None,
-        country: CountryCode::new("DE").unwrap(),
-        phone: None,
-    }
+/// Something that was sealed.
+fn sealed<T>() -> Personal<T> {
+    Personal::sealed(PersonId(uuid::Uuid::nil()), &[7; 60])
 }
 
 #[tokio::test]

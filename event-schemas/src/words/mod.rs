@@ -5,6 +5,7 @@ mod audit;
 mod buying;
 mod catalog;
 mod payment;
+mod person;
 mod stock;
 
 use crate::{AdjustmentEvent, ClaimEvent, CommerceEvent, Recorded, ReviewEvent, StreamId, Timestamp, rfc3339};
@@ -78,6 +79,7 @@ fn deed(event: &CommerceEvent, of: &str) -> String {
         CommerceEvent::Access(event) => access::access(event),
         CommerceEvent::Audit(event) => audit::audit(event),
         CommerceEvent::Webhook(event) => access::webhook(event, of),
+        CommerceEvent::Person(event) => person::person(event, of),
     }
 }
 

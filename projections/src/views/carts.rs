@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use event_schemas::{
     Address, CartDetailsSet, CartEvent, CartId, CartLineSet, CommerceEvent, CountryCode, CouponCode, Currency, CustomerId,
-    OrderId, Personal, ProductId, Sku, Timestamp, VariantId,
+    OrderId, PersonId, Personal, ProductId, Sku, Timestamp, VariantId,
 };
 
 use crate::{
@@ -45,11 +45,13 @@ row! {
         units: i64,
         /// What the goods come to, before discounts and shipping.
         subtotal_minor: i64,
-        /// E-mail for the confirmation: personal.
+        /// Whom its personal data is about, by the id of a key.
+        person_id: Option<PersonId>,
+        /// E-mail for the confirmation: personal, sealed.
         email: Option<Personal<String>>,
-        /// Where the parcel goes, as JSON: personal.
+        /// Where the parcel goes: personal, sealed.
         shipping_address: Option<Personal<Address>>,
-        /// Where the bill goes, as JSON, if elsewhere: personal.
+        /// Where the bill goes, if elsewhere: personal, sealed.
         billing_address: Option<Personal<Address>>,
         /// The country of the shipping address.
         country: Option<CountryCode>,
@@ -64,6 +66,9 @@ row! {
         /// When it expires unless something happens to it.
         expires_at: Timestamp,
     }
+    version of "cart";
+    index "customer_id";
+    index "person_id";
 }
 
 row! {
@@ -94,7 +99,7 @@ row! {
 
 /// The carts.
 pub const CARTS: Projection =
-    Projection { name: "carts", version: 1, tables: &[Cart::TABLE, CartLine::TABLE], for_analysts: true, fold };
+    Projection { name: "carts", version: 2, tables: &[Cart::TABLE, CartLine::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Cart(event) = fact.event else { return Ok(()) };
@@ -109,6 +114,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
             lines: 0,
             units: 0,
             subtotal_minor: 0,
+            person_id: None,
             email: None,
             shipping_address: None,
             billing_address: None,
@@ -118,6 +124,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
             created_at: fact.occurred_at,
             updated_at: fact.occurred_at,
             expires_at: created.expires_at,
+            version: fact.sequence,
             position: fact.position,
         })?),
         CartEvent::CartLineSet(line) => set_line(rows, fact, cart_id, line),
@@ -189,6 +196,8 @@ fn set_details(cart: &mut Cart, details: &CartDetailsSet) {
     set(&mut cart.email, &details.email);
     set(&mut cart.shipping_address, &details.shipping_address);
     set(&mut cart.billing_address, &details.billing_address);
+    let sealed_for = cart.email.as_ref().and_then(Personal::person);
+    cart.person_id = sealed_for.or_else(|| cart.shipping_address.as_ref().and_then(Personal::person)).or(cart.person_id);
     set(&mut cart.country, &details.country);
     set(&mut cart.shipping_method, &details.shipping_method);
     if let Some(codes) = &details.coupon_codes {

@@ -1,6 +1,7 @@
 //! The read models of the shop, one file each.
 
 mod access;
+mod access_anomalies;
 mod accounts;
 mod anomalies;
 mod api_keys;
@@ -12,8 +13,10 @@ mod order_money;
 mod order_reads;
 mod orders;
 mod payments;
+mod persons;
 mod product_reads;
 mod products;
+mod promotions;
 mod reviews;
 mod sales;
 mod sales_reads;
@@ -22,6 +25,7 @@ mod stock;
 mod webhooks;
 
 pub use access::*;
+pub use access_anomalies::*;
 pub use accounts::*;
 pub use anomalies::*;
 pub use api_keys::*;
@@ -32,11 +36,14 @@ pub use journal::*;
 pub use order_reads::*;
 pub use orders::*;
 pub use payments::*;
+pub use persons::*;
 pub use product_reads::*;
 pub use products::*;
+pub use promotions::*;
 pub use reviews::*;
 pub use sales::*;
 pub use sales_reads::*;
+pub use statistics::{Verdict, Weeks, judge_count, judge_money};
 pub use stock::*;
 pub use webhooks::*;
 
@@ -48,6 +55,7 @@ pub const ALL: &[&Projection] = &[
     &CATEGORIES,
     &STOCK,
     &CARTS,
+    &PROMOTIONS,
     &ORDERS,
     &PAYMENTS,
     &SALES,
@@ -58,6 +66,8 @@ pub const ALL: &[&Projection] = &[
     &ROLES,
     &API_KEYS,
     &ACCESS,
+    &ACCESS_ANOMALIES,
     &AUDIT,
     &WEBHOOKS,
+    &PERSONS,
 ];

@@ -2,8 +2,8 @@
 
 use event_schemas::{
     Address, CartId, CategoryId, CommerceEvent, CountryCode, Currency, CustomerId, FulfilmentId, FulfilmentStatus, OrderEvent,
-    OrderFacts, OrderId, OrderPaymentStatus, OrderPlaced, OrderStatus, PaymentEvent, PaymentId, Personal, ProductId, ReturnId,
-    SalesChannel, Sku, SkuQuantity, Timestamp, VariantId,
+    OrderFacts, OrderId, OrderPaymentStatus, OrderPlaced, OrderStatus, PaymentEvent, PaymentId, PersonId, Personal, ProductId,
+    ReturnId, SalesChannel, Sku, SkuQuantity, Timestamp, VariantId,
 };
 
 use crate::{Fact, FoldError, Projection, Row as _, Rows};
@@ -34,11 +34,13 @@ row! {
         payment_id: Option<PaymentId>,
         /// The customer, if known.
         customer_id: Option<CustomerId>,
-        /// E-mail for the confirmation: personal.
+        /// Whom its personal data is about, by the id of a key.
+        person_id: Option<PersonId>,
+        /// E-mail for the confirmation: personal, sealed.
         email: Option<Personal<String>>,
-        /// Where the parcel goes, as JSON: personal.
+        /// Where the parcel goes: personal, sealed.
         shipping_address: Option<Personal<Address>>,
-        /// Where the bill goes, as JSON, if elsewhere: personal.
+        /// Where the bill goes, if elsewhere: personal, sealed.
         billing_address: Option<Personal<Address>>,
         /// The country that tax, shipping and reports go by.
         country: Option<CountryCode>,
@@ -72,16 +74,18 @@ row! {
         closed_at: Option<Timestamp>,
         /// Why it was cancelled.
         cancel_reason: Option<String>,
-        /// What staff last wrote down about it: personal. Its history has all notes.
+        /// What staff last wrote down about it: personal, sealed. Its history has all notes.
         note: Option<Personal<String>>,
         /// When it last changed.
         updated_at: Timestamp,
         /// What its status follows from, as JSON.
         facts: OrderFacts,
     }
+    version of "order";
     index "number";
     index "placed_at, order_id";
     index "customer_id, placed_at, order_id";
+    index "person_id";
     index "status, placed_at, order_id";
     index "payment_status, placed_at, order_id";
     index "fulfilment_status, placed_at, order_id";
@@ -223,7 +227,7 @@ row! {
 /// The orders.
 pub const ORDERS: Projection = Projection {
     name: "orders",
-    version: 2,
+    version: 3,
     tables: &[
         Order::TABLE,
         OrderLineRow::TABLE,
@@ -263,6 +267,11 @@ fn place(rows: &mut Rows<'_>, fact: &Fact<'_>, placed: &OrderPlaced, facts: Orde
         cart_id: placed.cart_id,
         payment_id: placed.payment_id,
         customer_id: placed.customer_id.clone(),
+        person_id: placed
+            .email
+            .as_ref()
+            .and_then(Personal::person)
+            .or_else(|| placed.shipping_address.as_ref().and_then(Personal::person)),
         email: placed.email.clone(),
         shipping_address: placed.shipping_address.clone(),
         billing_address: placed.billing_address.clone(),
@@ -285,6 +294,7 @@ fn place(rows: &mut Rows<'_>, fact: &Fact<'_>, placed: &OrderPlaced, facts: Orde
         note: None,
         updated_at: fact.occurred_at,
         facts,
+        version: fact.sequence,
         position: fact.position,
     })?)
 }

@@ -1,8 +1,8 @@
 //! What do buyers say of their orders?
 
-use event_schemas::{CommerceEvent, CustomerId, OrderId, Personal, ReviewEvent, ReviewId, Timestamp};
+use event_schemas::{CommerceEvent, CustomerId, OrderId, PersonId, Personal, ReviewEvent, ReviewId, Timestamp};
 
-use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order};
+use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions};
 
 row! {
     /// A review of an order.
@@ -17,20 +17,24 @@ row! {
         customer_id: Option<CustomerId>,
         /// 1 (worst) to 5 (best).
         rating: u8,
-        /// Its title: personal.
+        /// Whom its texts are about, by the id of a key.
+        person_id: Option<PersonId>,
+        /// Its title: personal, sealed.
         title: Option<Personal<String>>,
-        /// Its text: personal.
+        /// Its text: personal, sealed.
         comment: Option<Personal<String>>,
         /// When it was written.
         submitted_at: Timestamp,
     }
     index "order_id";
+    index "customer_id";
+    index "person_id";
     index "submitted_at, review_id";
     index "rating, submitted_at, review_id";
 }
 
 /// The reviews.
-pub const REVIEWS: Projection = Projection { name: "reviews", version: 1, tables: &[Review::TABLE], for_analysts: true, fold };
+pub const REVIEWS: Projection = Projection { name: "reviews", version: 2, tables: &[Review::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Review(ReviewEvent::ReviewSubmitted(submitted)) = fact.event else { return Ok(()) };
@@ -39,6 +43,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
         order_id: submitted.order_id,
         customer_id: submitted.customer_id.clone(),
         rating: submitted.rating,
+        person_id: submitted.title.iter().chain(&submitted.comment).find_map(Personal::person),
         title: submitted.title.clone(),
         comment: submitted.comment.clone(),
         submitted_at: fact.occurred_at,
@@ -46,15 +51,46 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     })?)
 }
 
+/// Which reviews to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReviewFilter {
+    /// Only of this order.
+    pub order_id: Option<OrderId>,
+    /// Only with this rating.
+    pub rating: Option<u8>,
+    /// Only written at or after.
+    pub from: Option<Timestamp>,
+    /// Only written before.
+    pub to: Option<Timestamp>,
+}
+
+sortings! {
+    /// How to sort reviews.
+    ReviewSort {
+        /// By when they were written.
+        Submitted "submitted": "t.submitted_at", "t.review_id";
+        /// By the rating, then by when they were written.
+        Rating "rating": "t.rating", "t.submitted_at", "t.review_id";
+    }
+}
+
 impl Reader<'_> {
-    /// Reviews, the newest first; of one order or with one rating, if asked.
+    /// Reviews.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn reviews(&self, order: Option<OrderId>, rating: Option<u8>, page: &Page) -> Result<Listed<Review>, ViewError> {
+    pub fn reviews(
+        &self,
+        filter: &ReviewFilter,
+        sort: ReviewSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<Review>, ViewError> {
+        let in_order = sort == ReviewSort::Submitted;
         let mut conditions = Conditions::default();
-        conditions.few(order.as_ref(), "t.order_id");
-        conditions.many(rating.as_ref(), "t.rating", true);
-        self.page(&conditions, Order::new("submitted", &["t.submitted_at", "t.review_id"], true), page)
+        conditions.few(filter.order_id.as_ref(), "t.order_id");
+        conditions.many(filter.rating.as_ref(), "t.rating", true);
+        conditions.between("t.submitted_at", filter.from.as_ref(), filter.to.as_ref(), in_order);
+        self.page(&conditions, sort.order(descending), page)
     }
 }

@@ -23,6 +23,11 @@ pub fn many(history: &mut History, count: u128) {
         let at = day(1 + number as i64 / 40, number as i64);
         let account_id = AccountId(id(60_000 + number));
         history.happens(account_id, AccountEvent::from(AccountRegistered { account_id }), at);
+        if !number.is_multiple_of(4) {
+            let role = RoleName::new("support").unwrap();
+            history.happens(account_id, AccountEvent::from(AccountVerified {}), at);
+            history.happens(account_id, AccountEvent::from(AccountRoleGranted { role }), at);
+        }
         issue(history, 70_000 + number, at);
         history.happens("2026-01-02", denied(1), at);
         history.happens("2026-01-02", limited(1), at);
@@ -84,7 +89,7 @@ async fn an_account_is_told_as_it_is(home: Home) {
         AccountPasskeyRemoved { passkey_id }.into(),
         AccountSessionsEnded { session_ids: vec![id(9)], reason: SessionEndReason::Logout }.into(),
         AccountLinked { issuer: "https://login.example.org".to_owned() }.into(),
-        AccountDisabled { reason: Some(Personal("left".to_owned())) }.into(),
+        AccountDisabled { reason: Some(Personal::sealed(PersonId(id(1)), &[7; 60])) }.into(),
     ];
     let count = happened.len() as i64;
     for (second, event) in (0..).zip(happened) {
@@ -101,6 +106,7 @@ async fn an_account_is_told_as_it_is(home: Home) {
         passkeys: 1,
         registered_at: day(1, 0),
         updated_at: day(1, count - 1),
+        version: count as u64,
         position: count as u64,
     };
     assert_eq!(account, Some(expected));
@@ -111,7 +117,9 @@ async fn an_account_is_told_as_it_is(home: Home) {
     history.happens(other, AccountEvent::from(AccountRegistered { account_id: other }), day(2, 3));
     let views = home.views("later.db");
     followed(&history.log().await, &views, 1_000).await;
-    let accounts = views.read_blocking(|reader| reader.accounts(&Page::first(9))).unwrap();
+    let accounts = views
+        .read_blocking(|reader| reader.accounts(&AccountFilter::default(), AccountSort::Registered, true, &Page::first(9)))
+        .unwrap();
     let accounts: Vec<_> = items(accounts).into_iter().map(|account| (account.account_id, account.disabled)).collect();
     assert_eq!(accounts, [(other, false), (account_id, false)]);
 }
@@ -138,7 +146,11 @@ async fn api_keys_say_what_they_permit_and_when_they_end(home: Home) {
     issue(&mut history, 2, day(1, 1));
     history.happens(ApiKeyId(id(1)), ApiKeyEvent::from(ApiKeyRevoked {}), day(2, 0));
     let views = views_of(&home, &history).await;
-    let keys = items(views.read_blocking(|reader| reader.api_keys(&Page::first(9))).unwrap());
+    let keys = items(
+        views
+            .read_blocking(|reader| reader.api_keys(&ApiKeyFilter::default(), ApiKeySort::Issued, true, &Page::first(9)))
+            .unwrap(),
+    );
     let ends: Vec<_> = keys.iter().map(|key| (key.api_key_id, key.expires_at, key.revoked_at)).collect();
     let expected = [(ApiKeyId(id(2)), Some(day(300, 0)), None), (ApiKeyId(id(1)), Some(day(300, 0)), Some(day(2, 0)))];
     assert_eq!(ends, expected);
@@ -157,7 +169,10 @@ async fn what_was_refused_at_the_door_is_listed_and_counted_by_day(home: Home) {
     history.happens("2026-01-03", limited(7), day(2, 0));
     history.happens("2026-01-03", AccessEvent::from(banned), day(2, 1));
     let views = views_of(&home, &history).await;
-    let list = |kind| items(views.read_blocking(|reader| reader.access(kind, &Page::first(9))).unwrap());
+    let list = |kind| {
+        let filter = AccessFilter { kind, ..AccessFilter::default() };
+        items(views.read_blocking(|reader| reader.access(&filter, AccessSort::Entry, true, &Page::first(9))).unwrap())
+    };
     let all: Vec<_> = list(None).into_iter().map(|entry| (entry.entry, entry.kind, entry.times)).collect();
     let (denied, login) = (AccessKind::Denied, AccessKind::LoginFailed);
     let expected = [(5, AccessKind::Banned, 1), (4, AccessKind::Limited, 7), (3, login, 4), (2, denied, 2), (1, denied, 3)];
@@ -194,7 +209,8 @@ async fn webhooks_and_what_they_could_not_deliver_are_listed(home: Home) {
         history.happens(first, event, day(2, 0));
     }
     let read = |reader: &Reader<'_>| {
-        let (hooks, failures) = (reader.webhooks(&Page::first(9))?, reader.webhook_failures(first, &Page::first(9))?);
+        let hooks = reader.webhooks(&WebhookFilter::default(), WebhookSort::Created, true, &Page::first(9))?;
+        let failures = reader.webhook_failures(first, WebhookFailureSort::Event, true, &Page::first(9))?;
         Ok((items(hooks), items(failures).into_iter().map(|failure| failure.event_position).collect::<Vec<_>>()))
     };
     let (hooks, undelivered) = views_of(&home, &history).await.read_blocking(read).unwrap();

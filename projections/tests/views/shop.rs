@@ -142,7 +142,7 @@ pub fn placed(number: u128, country: &str, lines: Vec<OrderLine>) -> OrderPlaced
         channel: SalesChannel::Storefront,
         cart_id: None,
         customer_id: Some(CustomerId::new(format!("customer-{}", number % 7)).unwrap()),
-        email: Some(Personal("ana@example.com".to_owned())),
+        email: Some(Personal::sealed(PersonId(id(1)), &[7; 60])),
         shipping_address: None,
         billing_address: None,
         country: Some(CountryCode::new(country).unwrap()),

@@ -4,7 +4,9 @@
 
 mod entries;
 mod file;
+mod persons;
 mod races;
+mod rekey;
 mod server;
 
 use vault::{Vault, VaultKey};

@@ -19,7 +19,7 @@ use domain::{
 };
 use engine::{CommandError, Engine, Fault, Gateway, Limits, Processes, SandboxGateway, SystemClock, SystemIds};
 use event_schemas::{
-    Address, CartId, CountryCode, Currency, Idempotency, LocationId, Metadata, Money, OrderId, PaymentId, Personal, Position,
+    CartId, CountryCode, Currency, Idempotency, LocationId, Metadata, Money, OrderId, PaymentId, PersonId, Personal, Position,
     ProductCreated, ProductId, Recorded, Sku, Slug, StockId, VariantId,
 };
 use event_store::Log;
@@ -141,21 +141,12 @@ fn purchase(run: u64) -> Vec<Decide> {
     commands.push(command(CreateCart { cart_id, currency, customer_id: None, now, config: config.clone() }));
     let lines = vec![CartLineChange { sku, quantity: QuantityChange::Add(2) }];
     commands.push(command(SetCartLines { cart_id, lines, now, config: config.clone() }));
-    let address = Address {
-        name: "Ben Becker".to_owned(),
-        line1: "1 Gartenweg".to_owned(),
-        line2: None,
-        city: "Berlin".to_owned(),
-        postal_code: Some("10115".to_owned()),
-        region: None,
-        country: CountryCode::new("DE").unwrap(),
-        phone: None,
-    };
     commands.push(command(SetCartDetails {
         cart_id,
-        email: Some(Personal("ben@example.com".to_owned())),
-        shipping_address: Some(Personal(address)),
+        email: Some(Personal::sealed(PersonId(Uuid::nil()), &[7; 60])),
+        shipping_address: Some(Personal::sealed(PersonId(Uuid::nil()), &[7; 200])),
         billing_address: None,
+        country: Some(CountryCode::new("DE").unwrap()),
         shipping_method: Some("standard".to_owned()),
         coupon_codes: None,
         now,

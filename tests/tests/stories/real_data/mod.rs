@@ -15,6 +15,7 @@ use domain::StoreConfig;
 use engine::{Engine, Limits, SystemClock, SystemIds};
 use event_store::Log;
 use projections::{Runner, Views};
+use vault::{Persons, Vault, VaultKey};
 
 /// A file or folder of the real data; prints why the story is skipped when it is absent.
 fn real_data(name: &str) -> Option<PathBuf> {
@@ -31,7 +32,10 @@ fn real_data(name: &str) -> Option<PathBuf> {
 /// Imports into a log of this process.
 async fn import_into(log: Arc<dyn Log>, source: &ImportSource) -> Reconciliation {
     let engine = Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await.unwrap();
-    let reconciliation = import(source, &StoreConfig::default(), &engine, &mut |_| ()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let vault = format!("sqlite:{}", folder.path().join("vault.db").display());
+    let persons = Persons::new(Vault::open(&vault, VaultKey::generate()).await.unwrap());
+    let reconciliation = import(source, &StoreConfig::default(), &engine, &persons, &mut |_| ()).await.unwrap();
     engine.drain().await;
     reconciliation
 }

@@ -1,0 +1,285 @@
+//! A person whose data is sealed: whether they were erased, and which legal holds forbid it.
+//!
+//! A person is a key. One that nothing ever happened to is as good as any other, so nobody has to be made known here first.
+
+use std::collections::BTreeMap;
+
+use event_schemas::{
+    CustomerId, LegalHoldLifted, LegalHoldPlaced, PersonErased, PersonErasureApproved, PersonErasureRejected,
+    PersonErasureRequested, PersonEvent, PersonId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Change, Decision, MAX_NAME_CHARS, Refusal, World, stream_of};
+
+/// The most characters of a reason.
+pub const MAX_REASON_CHARS: usize = 500;
+/// The most legal holds on one person at the same time.
+pub const MAX_HOLDS: usize = 20;
+/// The most persons of one decision: those that one customer has come to be.
+pub const MAX_PERSONS: usize = 1_000;
+
+/// What can be asked of a person.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PersonCommand {
+    /// Erase them, or ask for it.
+    Erase {
+        /// Who asks.
+        by: String,
+        /// Why.
+        reason: String,
+        /// The customer that they are.
+        customer_id: Option<CustomerId>,
+        /// Whether a second person has to agree first.
+        needs_approval: bool,
+    },
+    /// Agree that they be erased.
+    Approve {
+        /// Who agrees.
+        by: String,
+    },
+    /// Turn down that they be erased.
+    Reject {
+        /// Who turns it down.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Forbid that they be erased.
+    PlaceHold {
+        /// The hold's name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let them be erased again, as far as this hold is concerned.
+    LiftHold {
+        /// The hold's name.
+        name: String,
+    },
+}
+
+/// Why a command to a person was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PersonRefusal {
+    /// There is nobody.
+    #[error("nothing is known about such a person")]
+    NotFound,
+    /// They are erased for good.
+    #[error("the person was erased")]
+    Erased,
+    /// Legal holds forbid it.
+    #[error("the person's data must be kept: {}", names.join(", "))]
+    OnHold {
+        /// The names of the holds.
+        names: Vec<String>,
+    },
+    /// It was asked for, and nobody has answered yet.
+    #[error("it was asked for already that the person be erased")]
+    ErasurePending,
+    /// Nobody asked for it.
+    #[error("nobody has asked that the person be erased")]
+    ErasureNotRequested,
+    /// Whoever asks cannot agree.
+    #[error("somebody else has to agree than {by}, who asked")]
+    SamePerson {
+        /// Who asked.
+        by: String,
+    },
+    /// A hold of that name applies already.
+    #[error("there is a legal hold {name} already")]
+    HoldExists {
+        /// Its name.
+        name: String,
+    },
+    /// No hold of that name applies.
+    #[error("there is no legal hold {name}")]
+    HoldNotFound {
+        /// The name.
+        name: String,
+    },
+    /// A text is empty or too long.
+    #[error("the {field} must have 1 to {most} characters")]
+    InvalidText {
+        /// Which text.
+        field: &'static str,
+        /// The most characters that it may have.
+        most: usize,
+    },
+    /// There are as many as there may be.
+    #[error("at most {most} at once")]
+    TooMany {
+        /// How many there may be.
+        most: usize,
+    },
+}
+
+impl PersonRefusal {
+    /// The stable code of the rule.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "PERSON_NOT_FOUND",
+            Self::Erased => "PERSON_ERASED",
+            Self::OnHold { .. } => "PERSON_ON_HOLD",
+            Self::ErasurePending => "ERASURE_PENDING",
+            Self::ErasureNotRequested => "ERASURE_NOT_REQUESTED",
+            Self::SamePerson { .. } => "SECOND_PERSON_REQUIRED",
+            Self::HoldExists { .. } => "LEGAL_HOLD_EXISTS",
+            Self::HoldNotFound { .. } => "LEGAL_HOLD_NOT_FOUND",
+            Self::InvalidText { .. } => "INVALID_TEXT",
+            Self::TooMany { .. } => "TOO_MANY",
+        }
+    }
+
+    /// The text that it is about, if it is about one.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidText { field, .. } => Some(field),
+            Self::SamePerson { .. } | Self::NotFound | Self::Erased | Self::OnHold { .. } | Self::ErasurePending => None,
+            Self::ErasureNotRequested | Self::HoldExists { .. } | Self::HoldNotFound { .. } | Self::TooMany { .. } => None,
+        }
+    }
+}
+
+/// That somebody asked for an erasure, and nobody has answered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureRequest {
+    /// Who asked.
+    pub by: String,
+    /// The customer that the person is.
+    pub customer_id: Option<CustomerId>,
+}
+
+/// A person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Legal holds, by name, with their reasons.
+    pub holds: BTreeMap<String, String>,
+    /// Whether it was asked for that they be erased.
+    pub requested: Option<ErasureRequest>,
+    /// Whether they were erased.
+    pub erased: bool,
+}
+
+impl Person {
+    /// The rules. Pure: no clock, no I/O, no randomness.
+    ///
+    /// # Errors
+    /// The first rule that forbids the command.
+    pub fn decide(&self, command: PersonCommand) -> Result<Vec<PersonEvent>, PersonRefusal> {
+        if self.erased {
+            return Err(PersonRefusal::Erased);
+        }
+        match command {
+            PersonCommand::Erase { by, reason, customer_id, needs_approval } => {
+                must_be_text("reason", &reason, MAX_REASON_CHARS)?;
+                self.must_be_free()?;
+                if self.requested.is_some() && needs_approval {
+                    return Err(PersonRefusal::ErasurePending);
+                }
+                let request = PersonErasureRequested { by, reason, customer_id: customer_id.clone() };
+                let erased = (!needs_approval).then(|| PersonErased { customer_id }.into());
+                Ok(std::iter::once(request.into()).chain(erased).collect())
+            }
+            PersonCommand::Approve { by } => {
+                let request = self.requested.as_ref().ok_or(PersonRefusal::ErasureNotRequested)?;
+                if request.by == by {
+                    return Err(PersonRefusal::SamePerson { by });
+                }
+                // A hold may have come since it was asked for.
+                self.must_be_free()?;
+                let erased = PersonErased { customer_id: request.customer_id.clone() };
+                Ok(vec![PersonErasureApproved { by }.into(), erased.into()])
+            }
+            PersonCommand::Reject { by, reason } => {
+                must_be_text("reason", &reason, MAX_REASON_CHARS)?;
+                match self.requested {
+                    Some(_) => Ok(vec![PersonErasureRejected { by, reason }.into()]),
+                    None => Err(PersonRefusal::ErasureNotRequested),
+                }
+            }
+            PersonCommand::PlaceHold { name, reason } => {
+                must_be_text("name", &name, MAX_NAME_CHARS)?;
+                must_be_text("reason", &reason, MAX_REASON_CHARS)?;
+                if self.holds.contains_key(&name) {
+                    return Err(PersonRefusal::HoldExists { name });
+                }
+                if self.holds.len() >= MAX_HOLDS {
+                    return Err(PersonRefusal::TooMany { most: MAX_HOLDS });
+                }
+                Ok(vec![LegalHoldPlaced { name, reason }.into()])
+            }
+            PersonCommand::LiftHold { name } => match self.holds.get(&name) {
+                Some(_) => Ok(vec![LegalHoldLifted { name }.into()]),
+                None => Err(PersonRefusal::HoldNotFound { name }),
+            },
+        }
+    }
+
+    fn must_be_free(&self) -> Result<(), PersonRefusal> {
+        let names: Vec<_> = self.holds.keys().cloned().collect();
+        if names.is_empty() { Ok(()) } else { Err(PersonRefusal::OnHold { names }) }
+    }
+
+    /// The fold. Total: history is never refused.
+    pub fn evolve(&mut self, event: &PersonEvent) {
+        match event {
+            PersonEvent::PersonErasureRequested(event) => {
+                self.requested = Some(ErasureRequest { by: event.by.clone(), customer_id: event.customer_id.clone() });
+            }
+            PersonEvent::PersonErasureApproved(_) => {}
+            PersonEvent::PersonErasureRejected(_) => self.requested = None,
+            PersonEvent::PersonErased(_) => (self.requested, self.erased) = (None, true),
+            PersonEvent::LegalHoldPlaced(event) => drop(self.holds.insert(event.name.clone(), event.reason.clone())),
+            PersonEvent::LegalHoldLifted(event) => drop(self.holds.remove(&event.name)),
+        }
+    }
+}
+
+fn must_be_text(field: &'static str, text: &str, most: usize) -> Result<(), PersonRefusal> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= most;
+    if fits { Ok(()) } else { Err(PersonRefusal::InvalidText { field, most }) }
+}
+
+/// Ask the same of every person that somebody has come to be (a customer who bought as a guest before is two): of all of them,
+/// or of none. Who was erased already is left out.
+#[derive(Debug, Clone)]
+pub struct ChangePersons {
+    /// The persons.
+    pub persons: Vec<PersonId>,
+    /// What is asked of each.
+    pub command: PersonCommand,
+}
+
+impl Decision for ChangePersons {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        if self.persons.len() > MAX_PERSONS {
+            return Err(PersonRefusal::TooMany { most: MAX_PERSONS }.into());
+        }
+        // All reads come first, so that what is missing is brought in one go.
+        let persons: Vec<_> = self.persons.iter().map(|id| (id, world.get::<Person>(id))).collect();
+        let there: Vec<_> = persons.iter().filter(|(_, person)| !person.erased && self.concerns(person)).collect();
+        let Some((_, first)) = there.first().copied().or(persons.first()) else { return Err(PersonRefusal::NotFound.into()) };
+        if there.is_empty() {
+            // Says why not.
+            first.decide(self.command.clone())?;
+        }
+        let mut changes = Vec::new();
+        for (id, person) in there {
+            changes.extend(Change::all(stream_of::<Person>(id), person.decide(self.command.clone())?));
+        }
+        Ok(changes)
+    }
+}
+
+impl ChangePersons {
+    /// Whether there is something to answer: a person that was met after it was asked for has not been asked about.
+    fn concerns(&self, person: &Person) -> bool {
+        match &self.command {
+            PersonCommand::Approve { .. } | PersonCommand::Reject { .. } => person.requested.is_some(),
+            PersonCommand::LiftHold { name } => person.holds.contains_key(name),
+            PersonCommand::PlaceHold { name, .. } => !person.holds.contains_key(name),
+            PersonCommand::Erase { .. } => true,
+        }
+    }
+}
