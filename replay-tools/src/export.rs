@@ -1,27 +1,26 @@
-//! `export`: writes events to a file that stands for itself, line by line, with a manifest of what must be in it.
+//! `export`: writes events to a file that stands for itself, with a manifest of what must be in it.
 
 use std::{
-    ffi::OsString,
-    fs::File,
-    io::{BufWriter, Write as _},
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use clap::{Args, ValueEnum};
-use event_schemas::Position;
-use event_store::Log;
+use chrono::TimeDelta;
+use clap::Args;
+use event_schemas::{Position, Recorded};
+use event_store::{Log, Moment, PastLog};
 
-use crate::{Failure, LogUrl, Manifest, Progress, Report, Selection, Tree, export_file, hex, json, open};
+use crate::{
+    Counted, Failure, Format, LogUrl, Manifest, Progress, RecordArgs, Report, Selection, Tree,
+    export_file::{FORMAT, schema_digests},
+    export_log::sha256,
+    export_sink::{Sink, part_of, reopen},
+    hex, json, open,
+};
 
 /// How many events are read at once.
 const PAGE: usize = 1_000;
-
-/// The formats of an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// One JSON object per line, one line per event, with a manifest beside the file.
-    Jsonl,
-}
 
 /// What to export.
 #[derive(Debug, Args)]
@@ -34,26 +33,37 @@ pub struct ExportArgs {
     /// The format.
     #[arg(long, env = "DAYBOOK_FORMAT", default_value = "jsonl")]
     format: Format,
-    /// The first position.
-    #[arg(long, env = "DAYBOOK_FROM", value_name = "POSITION", default_value_t = 1)]
-    from: Position,
-    /// The last position; the head if not told.
-    #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION")]
-    to: Option<Position>,
+    /// The first position, or the time from which on events were recorded.
+    #[arg(long, env = "DAYBOOK_FROM", value_name = "POSITION|TIME", default_value = "1")]
+    from: Moment,
+    /// The last position, or the time up to which events were recorded; the head if not told.
+    #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION|TIME")]
+    to: Option<Moment>,
     /// Only these streams, such as order/0197…, or all of a type, such as order; separated by commas.
     #[arg(long, env = "DAYBOOK_STREAMS", value_name = "STREAMS", value_delimiter = ',')]
     streams: Vec<String>,
     /// Only these event types, such as OrderPlaced; separated by commas.
     #[arg(long, env = "DAYBOOK_TYPES", value_name = "TYPES", value_delimiter = ',')]
     types: Vec<String>,
+    /// Go on with the file, if it is there, or with what was broken off: nothing that is whole in it is written again.
+    #[arg(long, env = "DAYBOOK_RESUME")]
+    resume: bool,
+    #[command(flatten)]
+    record: RecordArgs,
 }
 
 impl ExportArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let log = open(&self.log.log).await?;
-        let Format::Jsonl = self.format;
+        let from = first_of(&log, self.from).await?;
+        let to = match self.to {
+            Some(moment) => last_of(&log, moment).await?,
+            None => log.head().await?.position,
+        };
+        self.record.record(&self.log.log, self.format.name(), from, to).await?;
         let selection = Selection { streams: self.streams, types: self.types };
-        let manifest = export(&*log, &self.out, self.from, self.to, selection).await?;
+        let asked = Asked { format: self.format, from, to, selection, resume: self.resume };
+        let manifest = export(&*log, &self.out, asked).await?;
         let Manifest { from, to, events, root, .. } = &manifest;
         let file = self.out.display();
         let text = format!("exported {events} events of positions {from} to {to} to {file}\nroot {root}\n");
@@ -61,27 +71,73 @@ impl ExportArgs {
     }
 }
 
-/// Writes the events from `from` up to `to`, or to the head, that a selection takes. The file appears under its name when
-/// it is whole, and its manifest after it.
+/// The first position of what was recorded at a moment or after.
+async fn first_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failure> {
+    match moment {
+        Moment::Position(position) => Ok(position.max(1)),
+        Moment::Recorded(time) => Ok(last_of(log, Moment::Recorded(time - TimeDelta::microseconds(1))).await? + 1),
+        Moment::Occurred(_) => Err(by_occurrence()),
+    }
+}
+
+/// The last position that a moment includes.
+async fn last_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failure> {
+    match moment {
+        Moment::Position(position) => Ok(position),
+        Moment::Recorded(_) => Ok(PastLog::at(Arc::clone(log), moment).await?.end().position),
+        Moment::Occurred(_) => Err(by_occurrence()),
+    }
+}
+
+fn by_occurrence() -> Failure {
+    Failure::Refused("an export goes by positions or by when events were recorded, so that it is a piece of the log".to_owned())
+}
+
+/// What an export is to hold, and whether it goes on with an earlier one.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// How the events stand in the file.
+    pub format: Format,
+    /// The first position.
+    pub from: Position,
+    /// The last position.
+    pub to: Position,
+    /// Which events of these.
+    pub selection: Selection,
+    /// Goes on with the file if it is there, whole or broken off. Otherwise a file that is there is an error.
+    pub resume: bool,
+}
+
+/// Writes the events that are asked for. The file appears under its name when it is whole, and its manifest after it. An
+/// export that was broken off leaves its beginning beside that name, to go on with.
 ///
 /// # Errors
-/// If the log cannot be read, an event is not what was recorded, or the file cannot be written.
-pub async fn export(
-    log: &dyn Log,
-    out: &Path,
-    from: Position,
-    to: Option<Position>,
-    selection: Selection,
-) -> Result<Manifest, Failure> {
+/// If the log cannot be read, an event is not what was recorded, a file is in the way or of something else, or it cannot be
+/// written.
+pub async fn export(log: &dyn Log, out: &Path, asked: Asked) -> Result<Manifest, Failure> {
     let head = log.head().await?.position;
-    let (from, to) = (from.max(1), to.unwrap_or(head));
-    if to > head || from > to + 1 {
+    let Asked { format, from, to, selection, resume } = asked;
+    if to > head || from == 0 || from > to + 1 {
         return Err(Failure::Refused(format!("positions {from} to {to} are not in a log that ends at position {head}")));
     }
-    let part = beside(out, ".part");
-    let mut file = BufWriter::new(File::create(&part).map_err(Failure::file(&part))?);
+    let mut manifest = Manifest {
+        format: FORMAT.to_owned(),
+        encoding: format,
+        log: log.id(),
+        from,
+        to,
+        events: 0,
+        root: String::new(),
+        types: BTreeMap::new(),
+        sha256: None,
+        selection,
+    };
+    begin(out, &manifest, resume)?;
+    let mut tally = Tally::new(from);
+    let mut sink = Sink::open(out, format, |record| tally.take(record))?;
+    tally.belongs_to(log, out, to).await?;
     let mut progress = Progress::new("exporting", to + 1 - from);
-    let (mut tree, mut after) = (Tree::default(), from - 1);
+    let mut after = tally.last.unwrap_or(from - 1);
     while after < to {
         let limit = usize::try_from(to - after).unwrap_or(PAGE).min(PAGE);
         for record in log.read(after, limit).await? {
@@ -89,33 +145,92 @@ pub async fn export(
                 let position = record.position;
                 return Err(Failure::Refused(format!("position {position} was changed after it was recorded; see verify")));
             }
-            if selection.takes(&record.event) {
-                let line = export_file::to_line(&record).map_err(|error| Failure::Refused(error.to_string()))?;
-                writeln!(file, "{line}").map_err(Failure::file(&part))?;
-                tree.push(record.digest);
+            if manifest.selection.takes(&record.event) {
+                sink.put(&record)?;
+                tally.take(&record);
             }
             after = record.position;
         }
         progress.tick(after + 1 - from);
     }
-    let file = file.into_inner().map_err(|error| Failure::file(&part)(error.into_error()))?;
-    file.sync_all().map_err(Failure::file(&part))?;
-    std::fs::rename(&part, out).map_err(Failure::file(out))?;
-    let (format, events, root) = (export_file::FORMAT.to_owned(), tree.size(), hex(&tree.root()));
-    let manifest = Manifest { format, log: log.id(), from, to, events, root, selection };
-    write_manifest(&manifest, &Manifest::path_of(out))?;
+    sink.finish(out)?;
+    (manifest.events, manifest.root) = (tally.tree.size(), hex(&tally.tree.root()));
+    manifest.sha256 = if format == Format::Parquet { Some(sha256(out)?) } else { None };
+    manifest.types = tally.types();
+    manifest.write(out)?;
+    // What said what the unfinished file was of.
+    let plan = Manifest::path_of(&part_of(out));
+    std::fs::remove_file(&plan).map_err(Failure::file(&plan))?;
     Ok(manifest)
 }
 
-fn write_manifest(manifest: &Manifest, path: &Path) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(manifest).map_err(|error| Failure::Refused(error.to_string()))?;
-    let part = beside(path, ".part");
-    std::fs::write(&part, text + "\n").map_err(Failure::file(&part))?;
-    std::fs::rename(&part, path).map_err(Failure::file(path))
+/// Makes sure that what is there is what is gone on with, or that nothing is.
+fn begin(out: &Path, plan: &Manifest, resume: bool) -> Result<(), Failure> {
+    let part = part_of(out);
+    let found = [out, &part].into_iter().find(|path| path.exists());
+    if let Some(found) = found {
+        let shown = found.display();
+        if !resume {
+            return Err(Failure::Refused(format!("{shown} is there already: name another file, or go on with it by --resume")));
+        }
+        // A crash may have come before the manifest of a whole file: then the plan is still there.
+        let known = Manifest::of(found).or_else(|error| Manifest::of(&part).map_err(|_| error))?;
+        let what = |manifest: &Manifest| (manifest.log, manifest.encoding, manifest.from, manifest.selection.clone());
+        if what(&known) != what(plan) {
+            return Err(Failure::Refused(format!("{shown} is an export of another log, beginning, selection or format")));
+        }
+    }
+    plan.write(&part)?;
+    if out.exists() { reopen(out, plan.encoding) } else { Ok(()) }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+/// What was written so far.
+struct Tally {
+    from: Position,
+    tree: Tree,
+    counts: BTreeMap<(String, u32), u64>,
+    last: Option<Position>,
+    digest: Option<[u8; 32]>,
+}
+
+impl Tally {
+    fn new(from: Position) -> Self {
+        Self { from, tree: Tree::default(), counts: BTreeMap::new(), last: None, digest: None }
+    }
+
+    /// Counts an event, if it can stand behind those before.
+    fn take(&mut self, record: &Recorded) -> bool {
+        let is_next = record.position > self.last.unwrap_or(self.from - 1) && record.is_intact();
+        if is_next {
+            self.tree.push(record.digest);
+            let event = &record.event;
+            *self.counts.entry((event.event_type.to_string(), event.event_version)).or_default() += 1;
+            (self.last, self.digest) = (Some(record.position), Some(record.digest));
+        }
+        is_next
+    }
+
+    /// Whether the last event found in the file is the log's own, and the export goes as far.
+    async fn belongs_to(&self, log: &dyn Log, out: &Path, to: Position) -> Result<(), Failure> {
+        let Some(last) = self.last else { return Ok(()) };
+        let shown = out.display();
+        if last > to {
+            return Err(Failure::Refused(format!("{shown} goes up to position {last} already, and not only to {to}")));
+        }
+        let ours = log.read(last - 1, 1).await?;
+        if ours.first().map(|record| record.digest) == self.digest {
+            return Ok(());
+        }
+        Err(Failure::Refused(format!("the log has another event at position {last} than {shown}")))
+    }
+
+    fn types(self) -> BTreeMap<String, BTreeMap<u32, Counted>> {
+        let schemas = schema_digests();
+        let mut types: BTreeMap<String, BTreeMap<u32, Counted>> = BTreeMap::new();
+        for (key, events) in self.counts {
+            let schema = schemas.get(&key).cloned();
+            types.entry(key.0).or_default().insert(key.1, Counted { events, schema });
+        }
+        types
+    }
 }

@@ -1,16 +1,59 @@
-//! The export format: one event per line as JSON, and beside it a manifest that says what must be there.
+//! The export format: what an event is in one line of JSON, and the manifest that says what must be in a file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp, rfc3339};
+use clap::ValueEnum;
+
+use event_schemas::{CommerceEvent, Position, Proposed, Recorded, Sequence, StreamId, Timestamp, replaced_schemas, rfc3339};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{Failure, from_hex, hex};
 
-/// The format that this version writes and reads.
-pub const FORMAT: &str = "daybook-export/1";
+/// The format of manifests that this version writes.
+pub const FORMAT: &str = "daybook-export/2";
+/// The one before, which this version reads as well: JSON lines only, without counts by type.
+const FORMER: &str = "daybook-export/1";
+
+/// How the events stand in a file. All hold the same fields under the same names, and nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object a line, payload and metadata as objects.
+    #[default]
+    Jsonl,
+    /// Comma-separated values (RFC 4180, lines end in LF) with a header, payload and metadata as JSON text.
+    Csv,
+    /// Apache Parquet: texts, 64-bit numbers, and moments as timestamps in UTC to the microsecond.
+    Parquet,
+}
+
+impl Format {
+    /// Its name, as the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+/// The events of one version of one type in an export.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// How many.
+    pub events: u64,
+    /// SHA-256 of the JSON Schema that they were written under, as it is checked in at `event-schemas/schemas`, in
+    /// hexadecimal. None if a newer version of Daybook wrote them.
+    pub schema: Option<String>,
+}
 
 /// What an export holds, in `FILE.manifest.json`: without it nobody can tell whether the file is whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,16 +61,26 @@ pub const FORMAT: &str = "daybook-export/1";
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: String,
+    /// How the events stand in the file.
+    #[serde(default)]
+    pub encoding: Format,
     /// The identity of the log it was taken from.
     pub log: Uuid,
     /// The first position asked for.
     pub from: Position,
     /// The last position asked for.
     pub to: Position,
-    /// How many lines the file has.
+    /// How many events the file has.
     pub events: u64,
-    /// The Merkle tree head over the digests of the lines in order, hexadecimal. Of a whole log it is the log's own.
+    /// The Merkle tree head over the digests of the events in order, hexadecimal. Of a whole log it is the log's own.
     pub root: String,
+    /// The events by type and version.
+    #[serde(default)]
+    pub types: BTreeMap<String, BTreeMap<u32, Counted>>,
+    /// SHA-256 of a Parquet file, hexadecimal: parts of it hold no event, and a change there would not show otherwise. Of
+    /// text files every byte follows from the events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Which events were left out, if any.
     #[serde(default, skip_serializing_if = "Selection::is_everything")]
     pub selection: Selection,
@@ -63,9 +116,7 @@ impl Selection {
 impl Manifest {
     /// Where the manifest of an export stands.
     pub fn path_of(export: &Path) -> PathBuf {
-        let mut name = export.as_os_str().to_owned();
-        name.push(".manifest.json");
-        name.into()
+        beside(export, ".manifest.json")
     }
 
     /// Reads the manifest of an export.
@@ -77,12 +128,42 @@ impl Manifest {
         let text = std::fs::read_to_string(&path).map_err(Failure::file(&path))?;
         let manifest: Self = serde_json::from_str(&text)
             .map_err(|error| Failure::Refused(format!("{} is not the manifest of an export: {error}", path.display())))?;
-        if manifest.format != FORMAT {
+        if manifest.format != FORMAT && manifest.format != FORMER {
             let (path, format) = (path.display(), &manifest.format);
-            return Err(Failure::Refused(format!("{path} is of format {format}, and this version reads {FORMAT}")));
+            return Err(Failure::Refused(format!("{path} is of format {format}, and this version reads {FORMER} and {FORMAT}")));
         }
         Ok(manifest)
     }
+
+    /// Writes it beside its export, whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, export: &Path) -> Result<(), Failure> {
+        let path = Self::path_of(export);
+        let text = serde_json::to_string_pretty(self).map_err(|error| Failure::Refused(error.to_string()))?;
+        let part = beside(&path, ".part");
+        std::fs::write(&part, text + "\n").map_err(Failure::file(&part))?;
+        std::fs::rename(&part, &path).map_err(Failure::file(&path))
+    }
+}
+
+/// A path with a suffix to its last name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// SHA-256 of the schema of every event type and version that was ever written, hexadecimal.
+pub(crate) fn schema_digests() -> BTreeMap<(String, u32), String> {
+    let digest = |text: &str| hex(&Sha256::digest(text).into());
+    let current = CommerceEvent::schemas().into_iter().filter_map(|event| {
+        let text = serde_json::to_string_pretty(&event.schema).ok()? + "\n";
+        Some(((event.event_type.to_owned(), event.version), digest(&text)))
+    });
+    let replaced = replaced_schemas().iter().map(|(name, version, text)| (((*name).to_owned(), *version), digest(text)));
+    current.chain(replaced).collect()
 }
 
 /// One line of an export. The names are those of the log's columns.
@@ -167,7 +248,7 @@ fn extract(raw: &RawValue) -> Result<String, String> {
     Ok(raw.get().to_owned())
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| format!("`{text}` is not a time: {error}"))?;
     Ok(time.to_utc())
 }

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     fs::File,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::{BufRead as _, BufReader, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,12 +11,17 @@ use std::{
 use async_trait::async_trait;
 use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp};
 use event_store::{AppendError, Bookkeeping, Head, Log, ReadError, Snapshot, Task};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{Failure, Manifest, Tree, export_file::from_line, hex};
+use crate::{
+    Failure, Manifest, Tree,
+    export_source::{Placed, Source},
+    hex,
+};
 
-/// An export of a contiguous range of a log. Opening it reads it once and keeps where each line and stream stands: some
+/// An export of a contiguous range of a log. Opening it reads it once and keeps where each event and stream stands: some
 /// 30 bytes an event.
 #[derive(Debug)]
 pub struct ExportLog {
@@ -30,10 +34,11 @@ pub struct ExportLog {
 #[derive(Debug)]
 struct Indexed {
     path: PathBuf,
+    source: Source,
     first: Position,
-    /// Where each line begins, in bytes, and at last where the file ends.
-    offsets: Vec<u64>,
-    /// The lines of each stream, by a hash of its id: readers look at the id again.
+    /// Where each event begins, and at last where the file ends.
+    places: Vec<u64>,
+    /// The events of each stream, by a hash of its id: readers look at the id again.
     streams: HashMap<u64, Vec<u32>>,
 }
 
@@ -41,24 +46,33 @@ impl ExportLog {
     /// Opens an export and holds it against its manifest.
     ///
     /// # Errors
-    /// If a line is missing, out of order or unreadable (named by position), or it is not what its manifest says.
+    /// If an event is missing, out of order or unreadable (named by position), or it is not what its manifest says.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let manifest = Manifest::of(path)?;
         if !manifest.selection.is_everything() {
             let path = path.display();
             return Err(Failure::Refused(format!("{path} holds a selection of events, which cannot stand in for a log")));
         }
-        let mut file = Indexed { path: path.to_owned(), first: manifest.from, offsets: vec![0], streams: HashMap::new() };
+        let source = Source::open(path, manifest.encoding)?;
+        let (path, first) = (path.to_owned(), manifest.from);
+        let mut file = Indexed { path, source, first, places: vec![0], streams: HashMap::new() };
         let (tree, recorded_at) = file.index()?;
-        if tree.size() != manifest.events || hex(&tree.root()) != manifest.root {
-            return Err(Failure::Refused(format!(
-                "{} has {} events with root {}, and its manifest says {} with root {}",
-                path.display(),
-                tree.size(),
-                hex(&tree.root()),
-                manifest.events,
-                manifest.root
-            )));
+        let shown = file.path.display();
+        if tree.size() != manifest.events {
+            let position = first + tree.size().min(manifest.events);
+            let reason = format!("{shown} has {} events, and its manifest says {}", tree.size(), manifest.events);
+            return Err(ReadError::Damaged { position, reason }.into());
+        }
+        if hex(&tree.root()) != manifest.root {
+            file.find_changed()?;
+            let (root, said) = (hex(&tree.root()), &manifest.root);
+            return Err(Failure::Refused(format!("{shown} has root {root}, and its manifest says {said}")));
+        }
+        if let Some(said) = &manifest.sha256
+            && sha256(&file.path)? != *said
+        {
+            file.find_changed()?;
+            return Err(Failure::Refused(format!("{shown} is not byte for byte what was exported, though its events are")));
         }
         let head = Head { position: (file.first + tree.size()).saturating_sub(1), recorded_at };
         Ok(Self { file: Arc::new(file), manifest, head, watch: watch::Sender::new(head.position) })
@@ -70,34 +84,52 @@ impl ExportLog {
     }
 }
 
+/// SHA-256 of a file, hexadecimal.
+pub(crate) fn sha256(path: &Path) -> Result<String, Failure> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).map_err(Failure::file(path))?;
+    std::io::copy(&mut file, &mut hasher).map_err(Failure::file(path))?;
+    Ok(hex(&hasher.finalize().into()))
+}
+
 impl Indexed {
-    /// Reads every line once. Gives the tree over their digests and when the last was recorded.
+    /// Reads every event once. Gives the tree over their digests and when the last was recorded.
     fn index(&mut self) -> Result<(Tree, Option<Timestamp>), Failure> {
-        let mut lines = BufReader::new(File::open(&self.path).map_err(Failure::file(&self.path))?);
-        let (mut tree, mut recorded_at, mut text) = (Tree::default(), None, String::new());
-        loop {
+        let (mut tree, mut recorded_at) = (Tree::default(), None);
+        let (mut places, mut streams) = (vec![0], HashMap::<u64, Vec<u32>>::new());
+        for placed in self.events_from(0)? {
             let expected = self.first + tree.size();
             let damaged = |reason| ReadError::Damaged { position: expected, reason };
-            text.clear();
-            let bytes = lines.read_line(&mut text).map_err(|error| damaged(error.to_string()))?;
-            if bytes == 0 {
-                return Ok((tree, recorded_at));
-            }
-            let line = tree.size() + 1;
-            let record = from_line(&text).map_err(|reason| damaged(format!("line {line} is not an event: {reason}")))?;
+            let number = tree.size() + 1;
+            let (record, next) = placed.map_err(|reason| damaged(format!("event {number} of the file: {reason}")))?;
             if record.position != expected {
-                return Err(damaged(format!("line {line} holds position {}", record.position)).into());
+                return Err(damaged(format!("event {number} of the file holds position {}", record.position)).into());
             }
             let index = u32::try_from(tree.size()).map_err(|_| damaged("the file has more than 2^32 events".to_owned()))?;
-            self.streams.entry(hash(&record.event.stream)).or_default().push(index);
-            self.offsets.push(self.offsets.last().unwrap_or(&0) + bytes as u64);
+            streams.entry(hash(&record.event.stream)).or_default().push(index);
+            places.push(next);
             recorded_at = Some(record.event.recorded_at);
             tree.push(record.digest);
         }
+        (self.places, self.streams) = (places, streams);
+        Ok((tree, recorded_at))
     }
 
-    fn lines(&self) -> usize {
-        self.offsets.len() - 1
+    /// Looks for the first event that is not what was recorded.
+    fn find_changed(&self) -> Result<(), ReadError> {
+        for (placed, index) in self.events_from(0)?.zip(0..) {
+            let Recorded { position, event, .. } = match self.event(index, placed)? {
+                record if record.is_intact() => continue,
+                record => record,
+            };
+            let reason = format!("{} version {} was changed after it was recorded", event.event_type, event.event_version);
+            return Err(ReadError::Damaged { position, reason });
+        }
+        Ok(())
+    }
+
+    fn events(&self) -> usize {
+        self.places.len() - 1
     }
 
     fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
@@ -105,17 +137,18 @@ impl Indexed {
             let reason = format!("the export begins at position {}", self.first);
             return Err(ReadError::Damaged { position: after + 1, reason });
         }
-        let begin = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX).min(self.lines());
-        let end = begin.saturating_add(limit).min(self.lines());
-        let mut lines = self.at(begin)?;
-        (begin..end).map(|index| self.line(&mut lines, index)).collect()
+        let begin = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX).min(self.events());
+        let end = begin.saturating_add(limit).min(self.events());
+        let events = self.events_from(self.places[begin])?.take(end - begin);
+        events.zip(begin..).map(|(placed, index)| self.event(index, placed)).collect()
     }
 
     fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let mut found = Vec::new();
         for index in self.streams.get(&hash(stream)).into_iter().flatten() {
             let index = *index as usize;
-            let record = self.line(&mut self.at(index)?, index)?;
+            let Some(placed) = self.events_from(self.places[index])?.next() else { break };
+            let record = self.event(index, placed)?;
             if record.event.stream == *stream && record.event.sequence > after && found.len() < limit {
                 found.push(record);
             }
@@ -123,20 +156,14 @@ impl Indexed {
         Ok(found)
     }
 
-    fn at(&self, index: usize) -> Result<BufReader<File>, ReadError> {
-        let mut file = File::open(&self.path).map_err(|error| self.unavailable(&error))?;
-        file.seek(SeekFrom::Start(self.offsets[index])).map_err(|error| self.unavailable(&error))?;
-        Ok(BufReader::new(file))
+    fn events_from(&self, place: u64) -> Result<Box<dyn Iterator<Item = Result<Placed, String>> + '_>, ReadError> {
+        let unavailable = |error| ReadError::Unavailable(format!("{}: {error}", self.path.display()));
+        self.source.from(place).map_err(unavailable)
     }
 
-    fn line(&self, lines: &mut BufReader<File>, index: usize) -> Result<Recorded, ReadError> {
-        let mut text = String::new();
-        lines.read_line(&mut text).map_err(|error| self.unavailable(&error))?;
-        from_line(&text).map_err(|reason| ReadError::Damaged { position: self.first + index as u64, reason })
-    }
-
-    fn unavailable(&self, error: &std::io::Error) -> ReadError {
-        ReadError::Unavailable(format!("{}: {error}", self.path.display()))
+    fn event(&self, index: usize, placed: Result<Placed, String>) -> Result<Recorded, ReadError> {
+        let damaged = |reason| ReadError::Damaged { position: self.first + index as u64, reason };
+        placed.map(|(record, _)| record).map_err(damaged)
     }
 }
 
@@ -190,9 +217,8 @@ impl Log for ExportLog {
     async fn find_scopes(&self, scopes: Vec<String>) -> Result<Vec<Option<Position>>, ReadError> {
         self.with_file(move |file| {
             let mut found = vec![None; scopes.len()];
-            let mut lines = file.at(0)?;
-            for index in 0..file.lines() {
-                let record = file.line(&mut lines, index)?;
+            for (placed, index) in file.events_from(0)?.zip(0..) {
+                let record = file.event(index, placed)?;
                 let scope = record.event.idempotency_scope.as_ref();
                 if let Some(asked) = scopes.iter().position(|asked| Some(asked) == scope) {
                     found[asked] = Some(record.position);

@@ -14,7 +14,7 @@ const PAGE: usize = 1_000;
 /// What to import, and into which log.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The export. Its manifest must stand beside it.
+    /// The export, in any format. Its manifest must stand beside it and says in which.
     file: PathBuf,
     /// The log to write: made if there is none, gone on with if it holds the beginning of the export and nothing else.
     #[command(flatten)]

@@ -11,46 +11,56 @@ use tempfile::TempDir;
 use crate::shop;
 
 /// A folder with the log of three orders, and what is run in it.
-struct Desk {
+pub struct Desk {
     folder: TempDir,
-    log: String,
+    pub log: String,
 }
 
 impl Desk {
-    async fn with_three_orders() -> Self {
+    pub async fn with_three_orders() -> Self {
+        Self::with(&shop::three_orders()).await
+    }
+
+    pub async fn with(pen: &shop::Pen) -> Self {
         let folder = TempDir::new().unwrap();
-        let log = shop::three_orders().write(folder.path()).await;
+        let log = pen.write(folder.path()).await;
         Self { folder, log }
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.run_where(&[], args)
+    }
+
+    /// The same with an environment of its own.
+    pub fn run_where(&self, environment: &[(&str, &str)], args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_daybook-replay"));
-        command.current_dir(self.folder.path()).env("DAYBOOK_LOG", &self.log).args(args).output().unwrap()
+        command.current_dir(self.folder.path()).env("DAYBOOK_LOG", &self.log).envs(environment.iter().copied());
+        command.args(args).output().unwrap()
     }
 
     /// What a verb prints, which must succeed.
-    fn text(&self, args: &[&str]) -> String {
+    pub fn text(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.text(&[args, &["--json"]].concat())).unwrap()
     }
 
     /// What a verb that must fail says on standard error.
-    fn refusal(&self, args: &[&str]) -> String {
+    pub fn refusal(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(!output.status.success(), "{args:?} succeeded");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    fn tamper(&self, sql: &str) {
+    pub fn tamper(&self, sql: &str) {
         let file = self.log.strip_prefix("sqlite:").unwrap();
         rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
     }
@@ -84,6 +94,7 @@ async fn history_tells_who_did_what_and_when() {
     let said = desk.json(&["history", "stock/TEA-100@main"]);
     assert_eq!((&said["from"], &said["to"], &said["events"]), (&json!(1), &json!(25), &json!(10)));
     assert_eq!(said["history"][0]["metadata"]["actor"], "merchant:ana");
+    assert_eq!(said["history"][0]["sentence"], "ana (merchant) took in 50 units of TEA-100 at main (PO-17)");
     assert!(desk.refusal(&["history", "stock/NONE@main"]).contains("no stream stock/NONE@main"));
 }
 
@@ -209,7 +220,10 @@ async fn an_export_that_lost_swapped_or_changed_a_line_is_found_by_position() {
         assert!(!desk.run(&["import", "shop.jsonl", "--log", "sqlite:copy.db"]).status.success());
     }
     std::fs::write(desk.path("shop.jsonl"), lines[..20].join("\n") + "\n").unwrap();
-    assert!(desk.refusal(&["verify", "--log", "jsonl:shop.jsonl"]).contains("its manifest says 25"));
+    let output = desk.run(&["verify", "--log", "jsonl:shop.jsonl"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && said.starts_with("position 21: positions: "), "{said}");
+    assert!(said.contains("20 events, and its manifest says 25"), "{said}");
 }
 
 #[tokio::test]

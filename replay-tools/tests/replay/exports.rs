@@ -1,0 +1,177 @@
+//! Exports in every format: whole, in part, gone on with, taken in again, and changed by somebody.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use event_store::{Log, MemoryLog, SqliteLog};
+use replay_tools::{Asked, ExportLog, Format, Manifest, Selection, export, from_hex, import, open, verify};
+use tempfile::TempDir;
+
+use crate::shop;
+
+const FORMATS: [Format; 3] = [Format::Jsonl, Format::Csv, Format::Parquet];
+
+fn asked(format: Format, from: u64, to: u64, resume: bool) -> Asked {
+    Asked { format, from, to, selection: Selection::default(), resume }
+}
+
+/// A log of three orders, one event of which has everything that a format could stumble over.
+async fn log() -> MemoryLog {
+    let mut pen = shop::three_orders();
+    let last = pen.last();
+    last.metadata = last.metadata.replace("merchant:ana", "merchant:a\\\"n,a\\n☕");
+    last.occurred_at -= chrono::TimeDelta::microseconds(1_234_567);
+    last.idempotency_scope = Some("merchant:ana:ship:\"k\",1".to_owned());
+    let log = MemoryLog::new();
+    log.append(0, pen.events().to_vec()).await.unwrap();
+    log
+}
+
+#[tokio::test]
+async fn every_format_brings_back_every_event_byte_for_byte() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    let whole = log.read(0, 100).await.unwrap();
+    for format in FORMATS {
+        let file = folder.path().join(format!("shop.{}", format.name()));
+        let manifest = export(&log, &file, asked(format, 1, 25, false)).await.unwrap();
+        assert_eq!((manifest.encoding, manifest.events, manifest.root.len()), (format, 25, 64));
+        let opened = open(&format!("{}:{}", format.name(), file.display())).await.unwrap();
+        assert_eq!(opened.read(0, 100).await.unwrap(), whole, "{format:?}");
+        assert_eq!(opened.read(7, 3).await.unwrap(), whole[7..10], "{format:?}");
+        let stream = opened.read_stream(&shop::tea_stream(), 2, 100).await.unwrap();
+        assert_eq!(stream, log.read_stream(&shop::tea_stream(), 2, 100).await.unwrap(), "{format:?}");
+        let copy = MemoryLog::new();
+        assert_eq!(import(&ExportLog::open(&file).unwrap(), &copy).await.unwrap(), 25);
+        assert_eq!(copy.read(0, 100).await.unwrap(), whole, "{format:?}");
+        let left: BTreeSet<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().contains(".part")), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_counts_by_type_and_names_the_schema_that_is_checked_in() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    let file = folder.path().join("shop.jsonl");
+    let manifest = export(&log, &file, asked(Format::Jsonl, 1, 25, false)).await.unwrap();
+    assert_eq!(Manifest::of(&file).unwrap(), manifest);
+    let events: u64 = manifest.types.values().flat_map(|versions| versions.values()).map(|counted| counted.events).sum();
+    assert_eq!((events, manifest.types["StockReserved"][&1].events), (25, 3));
+    let said = manifest.types["StockReserved"][&1].schema.as_ref().unwrap();
+    let schema = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../event-schemas/schemas/StockReserved.v1.json")).unwrap();
+    assert_eq!(*said, sha256(&schema));
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn an_export_goes_on_where_it_was_broken_off_and_with_what_came_since() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    for format in FORMATS {
+        let name = |of: &str| folder.path().join(format!("{of}.{}", format.name()));
+        let (whole, grown) = (name("whole"), name("grown"));
+        let all = export(&log, &whole, asked(format, 1, 25, false)).await.unwrap();
+        export(&log, &grown, asked(format, 1, 9, false)).await.unwrap();
+        let refused = export(&log, &grown, asked(format, 1, 25, false)).await.unwrap_err().to_string();
+        assert!(refused.contains("is there already"), "{refused}");
+        let resumed = export(&log, &grown, asked(format, 1, 25, true)).await.unwrap();
+        assert_eq!((resumed.root.clone(), resumed.types.clone(), resumed.events), (all.root.clone(), all.types.clone(), 25));
+        let opened = ExportLog::open(&grown).unwrap();
+        assert_eq!(opened.read(0, 100).await.unwrap(), log.read(0, 100).await.unwrap(), "{format:?}");
+        let shorter = export(&log, &grown, asked(format, 1, 20, true)).await.unwrap_err().to_string();
+        assert!(shorter.contains("goes up to position 25 already"), "{shorter}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_text_is_cut_to_what_is_whole_and_gone_on_with() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    for format in [Format::Jsonl, Format::Csv] {
+        let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+        let all = export(&log, &whole, asked(format, 1, 25, false)).await.unwrap();
+        let bytes = fs::read(&whole).unwrap();
+        for kept in [0, 1, bytes.len() / 3, bytes.len() / 2, bytes.len() - 1] {
+            fs::write(beside(&broken, ".part"), &bytes[..kept]).unwrap();
+            all.write(&beside(&broken, ".part")).unwrap();
+            let refused = export(&log, &broken, asked(format, 1, 25, false)).await.unwrap_err().to_string();
+            assert!(refused.contains("--resume"), "{refused}");
+            assert_eq!(export(&log, &broken, asked(format, 1, 25, true)).await.unwrap().root, all.root, "{kept} bytes");
+            assert_eq!(fs::read(&broken).unwrap(), bytes);
+            fs::remove_file(&broken).unwrap();
+        }
+        fs::remove_file(&whole).unwrap();
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
+    format!("{}{suffix}", path.display()).into()
+}
+
+#[tokio::test]
+async fn an_export_is_not_gone_on_with_from_another_log_or_for_something_else() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    let file = folder.path().join("shop.csv");
+    export(&log, &file, asked(Format::Csv, 1, 9, false)).await.unwrap();
+    let other = MemoryLog::new();
+    other.append(0, shop::three_orders().events().to_vec()).await.unwrap();
+    let orders = Selection { streams: vec!["order".to_owned()], types: Vec::new() };
+    let cases = [
+        (&other, asked(Format::Csv, 1, 25, true)),
+        (&log, asked(Format::Jsonl, 1, 25, true)),
+        (&log, asked(Format::Csv, 2, 25, true)),
+        (&log, Asked { selection: orders, ..asked(Format::Csv, 1, 25, true) }),
+    ];
+    for (log, asked) in cases {
+        let refused = export(log, &file, asked).await.unwrap_err().to_string();
+        assert!(refused.contains("another log, beginning, selection or format"), "{refused}");
+        assert_eq!(ExportLog::open(&file).unwrap().manifest().events, 9, "it is as it was");
+    }
+}
+
+#[tokio::test]
+async fn many_row_groups_are_one_table() {
+    let mut pen = shop::Pen::new();
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::received(10_000))]);
+    for order in 1..=4_000 {
+        pen.order(order);
+    }
+    let (log, folder) = (MemoryLog::new(), TempDir::new().unwrap());
+    for (page, events) in pen.events().chunks(4_000).enumerate() {
+        log.append(page as u64 * 4_000, events.to_vec()).await.unwrap();
+    }
+    let (file, end) = (folder.path().join("shop.parquet"), pen.events().len() as u64);
+    // Broken off twice: after a whole row group, and in the middle of the next.
+    export(&log, &file, asked(Format::Parquet, 1, 16_384, false)).await.unwrap();
+    export(&log, &file, asked(Format::Parquet, 1, 20_000, true)).await.unwrap();
+    let manifest = export(&log, &file, asked(Format::Parquet, 1, end, true)).await.unwrap();
+    let opened = open(&format!("parquet:{}", file.display())).await.unwrap();
+    assert_eq!((manifest.events, opened.head().await.unwrap().position), (end, end));
+    let (there, here) = (opened.read(16_380, 10).await.unwrap(), log.read(16_380, 10).await.unwrap());
+    assert_eq!(there, here);
+    let again = TempDir::new().unwrap();
+    let copy = SqliteLog::open(&again.path().join("copy.db"), event_store::OpenOptions::default()).unwrap();
+    assert_eq!(import(&ExportLog::open(&file).unwrap(), &copy).await.unwrap(), end);
+    let root = verify(std::sync::Arc::new(copy), 1, None, None).await.unwrap().root.unwrap();
+    assert!(root == manifest.root && from_hex(&root).is_some());
+}
+
+#[tokio::test]
+async fn a_parquet_file_with_any_byte_changed_is_not_believed() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    let file = folder.path().join("shop.parquet");
+    export(&log, &file, asked(Format::Parquet, 1, 25, false)).await.unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..200 {
+        let mut changed = bytes.clone();
+        let at = random.usize(..changed.len());
+        changed[at] ^= 1 << random.u8(..8);
+        fs::write(&file, &changed).unwrap();
+        let is_believed = match open(&format!("parquet:{}", file.display())).await {
+            Ok(opened) => verify(opened, 1, None, None).await.is_ok_and(|found| found.ok),
+            Err(_) => false,
+        };
+        assert!(!is_believed, "byte {at}");
+    }
+}
