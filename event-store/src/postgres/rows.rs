@@ -248,7 +248,12 @@ fn recorded(row: &PgRow, expected: u64) -> Result<Recorded, ReadError> {
 }
 
 fn recorded_row(row: &PgRow, position: u64) -> Result<Recorded, sqlx::Error> {
-    let event_version = row.try_get_unchecked::<&str, _>(6)?.parse().map_err(|error| unreadable(6, error))?;
+    let version = row.try_get_unchecked::<&str, _>(6)?;
+    let event_version: u32 = version.parse().map_err(|error| unreadable(6, error))?;
+    if event_version.to_string() != version {
+        // The digest is over the number, and would not tell.
+        return Err(unreadable(6, format!("`{version}` is not written as the log writes it")));
+    }
     let digest = digest(row, 11)?;
     let event = Proposed {
         event_id: row.try_get_unchecked::<Uuid, _>(1)?,

@@ -1,46 +1,51 @@
 //! The shop's own rules, recomputed from the events alone: the auditor does not ask the code that decided.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use event_schemas::{
     AccountId, AdjustmentEvent, ChargeKind, ClaimEvent, CommerceEvent, CreditNoteIssued, Currency, Money, OrderEvent, OrderId,
     OrderPlaced, PaymentEvent, PromotionEvent, RosterEvent, StockEvent,
 };
 
-use super::Rule;
+use super::{Rule, order_book::OrderBook};
 
-/// What is remembered per live thing, by the short key of its stream.
+/// What is remembered of one stream for the rules that it must keep.
 #[derive(Default)]
-pub(super) struct Business {
-    shelves: HashMap<u64, Shelf>,
-    payments: HashMap<u64, Paid>,
-    promotions: HashMap<u64, Uses>,
-    claims: HashSet<u64>,
-    admins: HashSet<AccountId>,
+pub(super) struct Books {
+    shelf: Shelf,
+    paid: Paid,
+    uses: Uses,
+    order: OrderBook,
+    is_claimed: bool,
+    admins: BTreeSet<AccountId>,
 }
 
-impl Business {
-    /// Takes in an event of the stream with this key. Says which rule it breaks, if it breaks one.
-    pub(super) fn check(&mut self, key: u64, event: &CommerceEvent) -> Option<(Rule, String)> {
-        let (rule, result) = match event {
-            CommerceEvent::Stock(event) => (Rule::Oversell, self.shelves.entry(key).or_default().take_in(event)),
-            CommerceEvent::Payment(event) => (Rule::Payment, self.payments.entry(key).or_default().take_in(event)),
-            CommerceEvent::Promotion(event) => (Rule::Promotion, self.promotions.entry(key).or_default().take_in(event)),
-            CommerceEvent::Order(OrderEvent::OrderPlaced(order)) => (Rule::Totals, totals(order)),
-            CommerceEvent::Adjustment(AdjustmentEvent::CreditNoteIssued(note)) => (Rule::Totals, credit(note)),
-            CommerceEvent::Claim(event) => (Rule::Claim, self.claim(key, event)),
-            CommerceEvent::Roster(event) => (Rule::Admins, self.roster(event)),
-            _ => return None,
+impl Books {
+    /// Takes in the next event of the stream. Says which rules it breaks.
+    pub(super) fn check(&mut self, event: &CommerceEvent) -> Vec<(Rule, String)> {
+        let results = match event {
+            CommerceEvent::Stock(event) => vec![(Rule::Oversell, self.shelf.take_in(event))],
+            CommerceEvent::Payment(event) => vec![(Rule::Payment, self.paid.take_in(event))],
+            CommerceEvent::Promotion(event) => vec![(Rule::Promotion, self.uses.take_in(event))],
+            CommerceEvent::Order(event) => {
+                let totals = if let OrderEvent::OrderPlaced(order) = event { totals(order) } else { Ok(()) };
+                vec![(Rule::Order, self.order.take_in(event)), (Rule::Totals, totals)]
+            }
+            CommerceEvent::Adjustment(AdjustmentEvent::CreditNoteIssued(note)) => vec![(Rule::Totals, credit(note))],
+            CommerceEvent::Claim(event) => vec![(Rule::Claim, self.claim(event))],
+            CommerceEvent::Roster(event) => vec![(Rule::Admins, self.roster(event))],
+            _ => Vec::new(),
         };
-        result.err().map(|message| (rule, message))
+        results.into_iter().filter_map(|(rule, result)| result.err().map(|message| (rule, message))).collect()
     }
 
-    fn claim(&mut self, key: u64, event: &ClaimEvent) -> Result<(), String> {
-        let (was_right, what) = match event {
-            ClaimEvent::ClaimTaken(_) => (self.claims.insert(key), "taken while it was held"),
-            ClaimEvent::ClaimReleased(_) => (self.claims.remove(&key), "released while nobody held it"),
+    fn claim(&mut self, event: &ClaimEvent) -> Result<(), String> {
+        let (is_taken, what) = match event {
+            ClaimEvent::ClaimTaken(_) => (true, "taken while it was held"),
+            ClaimEvent::ClaimReleased(_) => (false, "released while nobody held it"),
         };
-        if was_right { Ok(()) } else { Err(format!("the name was {what}")) }
+        let was_taken = std::mem::replace(&mut self.is_claimed, is_taken);
+        if was_taken == is_taken { Err(format!("the name was {what}")) } else { Ok(()) }
     }
 
     fn roster(&mut self, event: &RosterEvent) -> Result<(), String> {

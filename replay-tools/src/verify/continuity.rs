@@ -1,28 +1,26 @@
 //! What must hold between records: nothing missing, nothing twice, nothing out of turn.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{BuildHasher as _, Hash, RandomState},
-};
-
 use event_schemas::{Position, Timestamp, rfc3339};
+use event_store::{Log, ReadError};
 use uuid::Uuid;
 
-use super::{Rule, record::Checked};
+use super::{
+    Finding, Rule,
+    record::Checked,
+    repeats::{Met, Repeats},
+};
+use crate::Failure;
 
-/// What is remembered of the log so far: 8 bytes an event, a command and an idempotency scope, 16 a stream, before the
-/// tables' own room. Ids are kept as 64-bit hashes under a random key: two of them meet by chance about once in 400,000
-/// runs over a log of 10 million events, and not again in the next run.
+/// What is remembered of the log so far. What must not come twice is looked for at the end, so that memory does not grow.
 pub(super) struct Continuity {
     from_the_beginning: bool,
     next: Position,
     recorded_at: Option<Timestamp>,
-    key: RandomState,
-    sequences: HashMap<u64, u64>,
     command: Option<Uuid>,
-    commands: HashSet<u64>,
-    events: HashSet<u64>,
-    scopes: HashSet<u64>,
+    sequences: Repeats,
+    commands: Repeats,
+    events: Repeats,
+    scopes: Repeats,
 }
 
 impl Continuity {
@@ -31,18 +29,12 @@ impl Continuity {
             from_the_beginning: first == 1,
             next: first,
             recorded_at: None,
-            key: RandomState::new(),
-            sequences: HashMap::new(),
             command: None,
-            commands: HashSet::new(),
-            events: HashSet::new(),
-            scopes: HashSet::new(),
+            sequences: Repeats::new(),
+            commands: Repeats::new(),
+            events: Repeats::new(),
+            scopes: Repeats::new(),
         }
-    }
-
-    /// The short key of an id, for tables that must stay small.
-    pub(super) fn key(&self, id: impl Hash) -> u64 {
-        self.key.hash_one(id)
     }
 
     /// A position that cannot be read; what comes after it is looked at as if it had been there.
@@ -51,49 +43,76 @@ impl Continuity {
         self.command = None;
     }
 
-    pub(super) fn check(&mut self, checked: &Checked) -> Vec<(Rule, String)> {
-        let record = &checked.record;
+    /// Looks at a record beside the one before it, and notes what must be looked for at the end.
+    pub(super) fn check(&mut self, checked: &Checked) -> Result<Vec<(Rule, String)>, Failure> {
+        let (record, position) = (&checked.record, checked.record.position);
         let mut wrong = Vec::new();
-        if record.position != self.next {
+        if position != self.next {
             wrong.push((Rule::Positions, format!("position {} was expected here", self.next)));
         }
-        self.next = record.position + 1;
-        wrong.extend(self.check_sequence(checked));
+        self.next = position + 1;
         let at = record.event.recorded_at;
         if let Some(before) = self.recorded_at.filter(|before| at < *before) {
             let (at, before) = (rfc3339(at), rfc3339(before));
             wrong.push((Rule::RecordedAt, format!("recorded at {at}, after an event recorded at {before}")));
         }
         self.recorded_at = Some(at);
-        if !self.events.insert(self.key(record.event.event_id)) {
-            wrong.push((Rule::EventId, format!("event id {} was used before", record.event.event_id)));
+        self.sequences.add(&record.event.stream, position, record.event.sequence)?;
+        self.events.add(record.event.event_id, position, 0)?;
+        if let Some(scope) = &record.event.idempotency_scope {
+            self.scopes.add(scope, position, 0)?;
         }
-        let scope = record.event.idempotency_scope.as_ref();
-        if let Some(scope) = scope.filter(|scope| !self.scopes.insert(self.key.hash_one(scope))) {
-            wrong.push((Rule::Idempotency, format!("the idempotency scope `{scope}` was used before")));
+        // The events of a command stand next to each other, so each command comes up once.
+        let command = checked.metadata.as_ref().map(|metadata| metadata.command_id);
+        if let Some(command) = command.filter(|command| self.command != Some(*command)) {
+            self.command = Some(command);
+            self.commands.add(command, position, 0)?;
         }
-        wrong.extend(self.check_command(checked));
-        wrong
+        Ok(wrong)
     }
 
-    fn check_sequence(&mut self, checked: &Checked) -> Option<(Rule, String)> {
-        let (stream, found) = (&checked.record.event.stream, checked.record.event.sequence);
-        let known = self.sequences.insert(self.key(stream), found);
-        let expected = match known {
-            Some(last) => last + 1,
-            None if self.from_the_beginning => 1,
-            None => found,
+    /// What came twice or out of turn, with the records at hand again to say what: at most `most` findings of a rule.
+    pub(super) async fn conclude(self, log: &dyn Log, most: usize) -> Result<Vec<Finding>, Failure> {
+        let twice = |earlier: Option<u64>, _| earlier.is_some();
+        let whole = self.from_the_beginning;
+        let out_of_turn = move |earlier: Option<u64>, number| match earlier {
+            Some(last) => number != last.wrapping_add(1),
+            None => whole && number != 1,
         };
-        (found != expected).then(|| (Rule::Sequences, format!("{stream} has sequence {found} where {expected} was expected")))
-    }
-
-    fn check_command(&mut self, checked: &Checked) -> Option<(Rule, String)> {
-        let command = checked.metadata.as_ref()?.command_id;
-        if self.command == Some(command) {
-            return None;
+        let wrong = [
+            (Rule::Sequences, self.sequences.wrong(out_of_turn)?),
+            (Rule::EventId, self.events.wrong(twice)?),
+            (Rule::Idempotency, self.scopes.wrong(twice)?),
+            (Rule::Command, self.commands.wrong(twice)?),
+        ];
+        let mut findings = Vec::new();
+        for (rule, places) in wrong {
+            for (position, met) in places.into_iter().take(most) {
+                findings.push(Finding { position, rule, message: describe(log, rule, position, met).await? });
+            }
         }
-        self.command = Some(command);
-        let is_new = self.commands.insert(self.key(command));
-        (!is_new).then(|| (Rule::Command, format!("command {command} wrote events before, and others came between")))
+        Ok(findings)
     }
+}
+
+async fn describe(log: &dyn Log, rule: Rule, position: Position, met: Met) -> Result<String, ReadError> {
+    let record = log.read(position - 1, 1).await?.pop();
+    let Some(record) = record else { return Ok("it was there, and cannot be read any more".to_owned()) };
+    let event = &record.event;
+    let earlier = met.earlier.map_or(0, |(position, _)| position);
+    Ok(match rule {
+        Rule::Sequences => {
+            let expected = met.earlier.map_or(0, |(_, number)| number).wrapping_add(1);
+            format!("{} has sequence {} where {expected} was expected", event.stream, met.number)
+        }
+        Rule::EventId => format!("event id {} was used before, at position {earlier}", event.event_id),
+        Rule::Idempotency => {
+            let scope = event.idempotency_scope.as_deref().unwrap_or_default();
+            format!("the idempotency scope `{scope}` was used before, at position {earlier}")
+        }
+        _ => {
+            let command = record.metadata().map(|metadata| metadata.command_id.to_string()).unwrap_or_default();
+            format!("command {command} wrote events before, at position {earlier}, and others came between")
+        }
+    })
 }

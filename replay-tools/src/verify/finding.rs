@@ -35,6 +35,8 @@ pub enum Rule {
     Oversell,
     /// Captured is never more than authorised, refunded never more than captured, in one currency.
     Payment,
+    /// An order is placed first and once; no more is sent than was ordered, returned than was sent, or refunded than came in.
+    Order,
     /// The sums of an order, or of a credit note, are the sums of its parts: so every entry of the journal balances.
     Totals,
     /// A promotion is used no more often than its limit.
@@ -43,6 +45,56 @@ pub enum Rule {
     Claim,
     /// Once the shop has an administrator, it always has one.
     Admins,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::Positions,
+        Self::Head,
+        Self::Sequences,
+        Self::Digest,
+        Self::RecordedAt,
+        Self::Metadata,
+        Self::Schema,
+        Self::Decode,
+        Self::Fold,
+        Self::EventId,
+        Self::Idempotency,
+        Self::Command,
+        Self::Oversell,
+        Self::Payment,
+        Self::Order,
+        Self::Totals,
+        Self::Promotion,
+        Self::Claim,
+        Self::Admins,
+    ];
+
+    /// Whether it can be checked only from the beginning of the log.
+    pub fn needs_the_past(self) -> bool {
+        match self {
+            Self::Head
+            | Self::Fold
+            | Self::Oversell
+            | Self::Payment
+            | Self::Order
+            | Self::Totals
+            | Self::Promotion
+            | Self::Claim
+            | Self::Admins => true,
+            Self::Positions
+            | Self::Sequences
+            | Self::Digest
+            | Self::RecordedAt
+            | Self::Metadata
+            | Self::Schema
+            | Self::Decode
+            | Self::EventId
+            | Self::Idempotency
+            | Self::Command => false,
+        }
+    }
 }
 
 /// One thing that is wrong, and the position that it was found at.

@@ -5,27 +5,36 @@ mod continuity;
 mod finding;
 mod fold;
 mod head;
+mod order_book;
+mod pace;
 mod reading;
 mod record;
+mod repeats;
+mod report;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use event_schemas::{Position, Recorded};
 use event_store::{Log, ReadError};
 use futures::StreamExt as _;
-use serde::Serialize;
 
 use self::{
-    business::Business,
     continuity::Continuity,
     fold::Folds,
+    head::{HeadArgs, Known},
     reading::{Step, read},
     record::{Checked, Schemas, check},
 };
 pub use self::{
     finding::{Finding, Rule},
     head::Head,
+    pace::Pace,
+    report::Verification,
 };
 use crate::{Failure, LogUrl, Progress, Report, Tree, hex, open};
 
@@ -43,89 +52,54 @@ pub struct VerifyArgs {
     /// The last position to look at; the head if not told.
     #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION")]
     to: Option<Position>,
-    /// What an earlier `verify --json` or an export's manifest said: the log must still begin with exactly that.
-    #[arg(long, env = "DAYBOOK_FROM_HEAD", value_name = "FILE", conflicts_with_all = ["from", "to"])]
-    from_head: Option<PathBuf>,
+    #[command(flatten)]
+    heads: HeadArgs,
+    /// Write what was verified and found to this file as well, as JSON.
+    #[arg(long, env = "DAYBOOK_REPORT", value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Read and decode everything first, and say how fast the run was beside that.
+    #[arg(long, env = "DAYBOOK_BASELINE")]
+    baseline: bool,
 }
 
 impl VerifyArgs {
     /// Verifies. A damaged export is a finding like any other.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let head = self.from_head.as_deref().map(Head::read).transpose()?;
-        let verification = match open(&self.log.log).await {
-            Ok(log) => verify(log, self.from, self.to, head).await?,
-            Err(Failure::Read(ReadError::Damaged { position, reason })) => Verification::broken_off(position, reason),
+        let (verification, log) = match open(&self.log.log).await {
+            Ok(log) => (self.verify(&log).await?, Some(log.id())),
+            Err(Failure::Read(ReadError::Damaged { position, reason })) => (Verification::broken_off(position, reason), None),
             Err(error) => return Err(error),
         };
+        if let Some(file) = &self.report {
+            write(file, &verification.report(log))?;
+        }
         Ok(Report { ok: verification.ok, text: verification.to_string(), json: crate::json(&verification)? })
     }
-}
 
-/// What was verified, and what was found.
-#[derive(Debug, Clone, Serialize)]
-pub struct Verification {
-    /// Whether nothing was found.
-    pub ok: bool,
-    /// The first position looked at.
-    pub from: Position,
-    /// The last position looked at: the head as it was when the run began, unless it was told or had to stop earlier.
-    pub to: Position,
-    /// How many events were read.
-    pub events: u64,
-    /// What is wrong, in the order of the log.
-    pub findings: Vec<Finding>,
-    /// The Merkle tree head over the digests, hexadecimal: of a range from position 1 that nothing is wrong with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub root: Option<String>,
-    /// How long it took.
-    pub seconds: f64,
-    /// Events that a newer version of Daybook wrote, by type and version. They are carried, and not a finding.
-    #[serde(skip)]
-    pub unknown: BTreeMap<String, u64>,
-}
-
-impl Verification {
-    fn broken_off(position: Position, reason: String) -> Self {
-        Self {
-            ok: false,
-            from: 1,
-            to: position,
-            events: 0,
-            findings: vec![Finding { position, rule: Rule::Positions, message: reason }],
-            root: None,
-            seconds: 0.0,
-            unknown: BTreeMap::new(),
-        }
-    }
-}
-
-impl std::fmt::Display for Verification {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for finding in &self.findings {
-            writeln!(f, "{finding}")?;
-        }
-        for (what, times) in &self.unknown {
-            writeln!(f, "carried, not understood: {what}, {times} times (a newer version of Daybook wrote it)")?;
-        }
-        let Self { from, to, events, seconds, .. } = self;
-        let verdict = match self.findings.len() {
-            0 => "nothing is wrong".to_owned(),
-            1 => "1 finding".to_owned(),
-            many if many >= ENOUGH => format!("{many} findings, which was enough to stop"),
-            many => format!("{many} findings"),
+    async fn verify(&self, log: &Arc<dyn Log>) -> Result<Verification, Failure> {
+        let (known, resumed) = self.heads.known(log).await?;
+        let from = resumed.unwrap_or(self.from);
+        let baseline = if self.baseline {
+            let to = self.to.unwrap_or(log.head().await?.position);
+            Some(pace::decoded_per_s(log, from.max(1), to).await?)
+        } else {
+            None
         };
-        writeln!(f, "{verdict}: positions {from} to {to}, {events} events, in {seconds} s")?;
-        if from > &1 {
-            writeln!(f, "not checked, because it needs the log from its beginning: folds, stock, payments, promotions, names")?;
-        }
-        self.root.as_ref().map_or(Ok(()), |root| writeln!(f, "root {root}"))
+        let mut verification = verify_known(Arc::clone(log), from, self.to, known).await?;
+        verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
+        Ok(verification)
     }
+}
+
+fn write(file: &Path, report: &serde_json::Value) -> Result<(), Failure> {
+    std::fs::write(file, format!("{report:#}\n")).map_err(Failure::file(file))
 }
 
 /// Verifies the events from `from` (at least 1) up to `to`, or to the head.
 ///
 /// Rules that need the past (folds, stock, payments, promotions, claims) are checked when `from` is 1. So is whether the log
-/// still begins with what is `known` of it, as far as `to`.
+/// still begins with what is `known` of it, as far as `to`. Memory stays the same however long the log is; ids that must not
+/// come twice are looked for in temporary files, of some 75 bytes an event.
 ///
 /// # Errors
 /// If the log cannot be read at all. What cannot be read of it once it has begun is a finding.
@@ -135,26 +109,30 @@ pub async fn verify(
     to: Option<Position>,
     known: Option<Head>,
 ) -> Result<Verification, Failure> {
+    verify_known(log, from, to, Known::of(known)).await
+}
+
+async fn verify_known(log: Arc<dyn Log>, from: Position, to: Option<Position>, known: Known) -> Result<Verification, Failure> {
     let head = log.head().await?.position;
     let from = from.max(1);
     let to = to.unwrap_or(head);
     if to > head || from > to + 1 {
         return Err(Failure::Refused(format!("positions {from} to {to} are not in a log that ends at position {head}")));
     }
-    let schemas = Arc::new(Schemas::compile()?);
+    let schemas = Schemas::compiled()?;
     let mut progress = Progress::new("verifying", to + 1 - from);
-    let mut run = Run::new(Arc::clone(&log), from);
-    run.expect(known, head);
+    let mut run = Run::new(Arc::clone(&log), from, known);
+    run.expect(head);
     // While one page is checked record by record, the next is read, and the one before is held against the past.
     let mut pages = Box::pin(read(log, from - 1, to).map(|step| check_page(step, &schemas)).buffered(3));
     while let Some(page) = pages.next().await {
-        run.take_in(page?).await;
+        run.take_in(page?).await?;
         progress.tick(run.events);
         if run.findings.len() >= ENOUGH || run.stopped {
             break;
         }
     }
-    Ok(run.conclude(to, &progress))
+    run.conclude(to, &progress).await
 }
 
 async fn check_page(step: Step<Recorded>, schemas: &Arc<Schemas>) -> Result<Step<Checked>, Failure> {
@@ -178,15 +156,17 @@ struct Run {
     findings: Vec<Finding>,
     unknown: BTreeMap<String, u64>,
     tree: Tree,
-    known: Option<Head>,
+    /// Whether the tree is that of the log from its beginning.
+    is_whole: bool,
+    known: Known,
     continuity: Continuity,
-    business: Business,
     folds: Folds,
     stopped: bool,
 }
 
 impl Run {
-    fn new(log: Arc<dyn Log>, from: Position) -> Self {
+    fn new(log: Arc<dyn Log>, from: Position, mut known: Known) -> Self {
+        let begin = known.begin.take();
         Self {
             log,
             from,
@@ -194,27 +174,26 @@ impl Run {
             events: 0,
             findings: Vec::new(),
             unknown: BTreeMap::new(),
-            tree: Tree::default(),
-            known: None,
+            is_whole: from == 1 || begin.is_some(),
+            tree: begin.unwrap_or_default(),
+            known,
             continuity: Continuity::from(from),
-            business: Business::default(),
             folds: Folds::new(),
             stopped: false,
         }
     }
 
-    fn expect(&mut self, known: Option<Head>, head: Position) {
-        if let Some(Head { to, .. }) = known.as_ref().filter(|known| known.to > head) {
-            self.found(head + 1, Rule::Head, format!("the log had {to} events, and ends before this one now"));
+    fn expect(&mut self, head: Position) {
+        for (position, message) in self.known.settle(&self.tree, self.is_whole, head) {
+            self.found(position, Rule::Head, message);
         }
-        self.known = known.filter(|_| self.from == 1);
     }
 
-    async fn take_in(&mut self, step: Step<Checked>) {
+    async fn take_in(&mut self, step: Step<Checked>) -> Result<(), Failure> {
         match step {
             Step::Page(page) => {
                 for checked in page {
-                    self.take_in_record(checked).await;
+                    self.take_in_record(checked).await?;
                 }
             }
             Step::Damage(position, reason) => {
@@ -227,56 +206,54 @@ impl Run {
                 self.stopped = true;
             }
         }
+        Ok(())
     }
 
-    async fn take_in_record(&mut self, checked: Checked) {
+    async fn take_in_record(&mut self, checked: Checked) -> Result<(), Failure> {
         let position = checked.record.position;
         self.events += 1;
         self.last = position;
         self.tree.push(checked.record.digest);
-        if let Some(Head { to, root }) = self.known.take_if(|known| known.to == position)
-            && hex(&self.tree.root()) != root
-        {
-            self.found(to, Rule::Head, format!("the first {to} events had root {root}, and have another now"));
+        if let Some(message) = self.known.passes(&self.tree) {
+            self.found(position, Rule::Head, message);
         }
-        for (rule, message) in self.continuity.check(&checked) {
-            self.found(position, rule, message);
-        }
+        let mut wrong = self.continuity.check(&checked)?;
         if self.from == 1 {
-            let key = self.continuity.key(&checked.record.event.stream);
-            for (rule, message) in checked.events.iter().filter_map(|event| self.business.check(key, event)).collect::<Vec<_>>() {
-                self.found(position, rule, message);
-            }
             match self.folds.fold(&*self.log, &checked.record, &checked.events).await {
-                Ok(Some(message)) => self.found(position, Rule::Fold, message),
-                Ok(None) => {}
-                Err(error) => self.found(position, Rule::Fold, error.to_string()),
+                Ok(broken) => wrong.extend(broken),
+                Err(error) => wrong.push((Rule::Fold, error.to_string())),
             }
+        }
+        for (rule, message) in wrong {
+            self.found(position, rule, message);
         }
         if checked.unknown {
             let event = &checked.record.event;
             *self.unknown.entry(format!("{} version {}", event.event_type, event.event_version)).or_default() += 1;
         }
         self.findings.extend(checked.findings);
+        Ok(())
     }
 
     fn found(&mut self, position: Position, rule: Rule, message: String) {
         self.findings.push(Finding { position, rule, message });
     }
 
-    fn conclude(mut self, to: Position, progress: &Progress) -> Verification {
+    async fn conclude(mut self, to: Position, progress: &Progress) -> Result<Verification, Failure> {
+        self.findings.extend(self.continuity.conclude(&*self.log, ENOUGH).await?);
         self.findings.sort_by_key(|finding| (finding.position, finding.rule));
         self.findings.truncate(ENOUGH);
         let ok = self.findings.is_empty();
-        Verification {
+        Ok(Verification {
             ok,
             from: self.from,
             to: if ok { to } else { self.last },
             events: self.events,
-            root: (ok && self.from == 1).then(|| hex(&self.tree.root())),
+            root: (ok && self.is_whole).then(|| hex(&self.tree.root())),
             findings: self.findings,
             seconds: progress.seconds(),
+            pace: None,
             unknown: self.unknown,
-        }
+        })
     }
 }

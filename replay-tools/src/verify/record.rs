@@ -1,6 +1,9 @@
 //! What can be checked of one record alone, on any thread.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use event_schemas::{CommerceEvent, DecodeError, Metadata, Recorded, replaced_schemas};
 use jsonschema::Validator;
@@ -11,8 +14,19 @@ use crate::Failure;
 /// The compiled JSON Schema of every event type and version that was ever written.
 pub(super) struct Schemas(HashMap<String, Vec<(u32, Validator)>>);
 
+/// Compiled once for all runs of this process.
+static COMPILED: OnceLock<Arc<Schemas>> = OnceLock::new();
+
 impl Schemas {
-    pub(super) fn compile() -> Result<Self, Failure> {
+    pub(super) fn compiled() -> Result<Arc<Self>, Failure> {
+        if let Some(compiled) = COMPILED.get() {
+            return Ok(Arc::clone(compiled));
+        }
+        let compiled = Arc::new(Self::compile()?);
+        Ok(Arc::clone(COMPILED.get_or_init(|| compiled)))
+    }
+
+    fn compile() -> Result<Self, Failure> {
         let mut compiled = Self(HashMap::new());
         for event in CommerceEvent::schemas() {
             compiled.add(event.event_type, event.version, &event.schema)?;

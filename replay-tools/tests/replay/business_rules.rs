@@ -1,5 +1,8 @@
 //! The shop's rules, held at every prefix of the log whoever wrote it.
 
+use event_schemas::{
+    FulfilmentDelivered, FulfilmentId, OrderFulfilled, OrderItemsReturned, OrderRefunded, PaymentId, ReturnId, SkuQuantity,
+};
 use replay_tools::Rule;
 
 use crate::{
@@ -126,4 +129,34 @@ async fn a_shop_that_nobody_administers_any_more_is_named() {
     pen.command("admin:2", vec![shop::admin(2, false)]);
     pen.command("admin:2", vec![shop::admin(3, false)]);
     assert_eq!(found(&pen).await, [(4, Rule::Admins), (5, Rule::Admins)]);
+}
+
+#[tokio::test]
+async fn an_order_that_sends_refunds_or_begins_twice_what_it_may_is_named() {
+    let items = |quantity| vec![SkuQuantity { sku: shop::tea(), quantity }];
+    let (parcel, other) = (FulfilmentId(shop::id(1)), FulfilmentId(shop::id(2)));
+    let sent = |fulfilment_id, quantity| OrderFulfilled { fulfilment_id, items: items(quantity), tracking: None };
+    let returned =
+        |quantity| OrderItemsReturned { return_id: ReturnId(shop::id(3)), items: items(quantity), reason: "broken".to_owned() };
+    let refunded = |minor| OrderRefunded { payment_id: PaymentId(shop::id(9)), amount: eur(minor) };
+    let events = [
+        shop::order(refunded(1)),
+        shop::order(shop::placed(1)),
+        shop::paid(1),
+        shop::order(sent(parcel, 1)),
+        shop::order(sent(parcel, 1)),
+        shop::order(FulfilmentDelivered { fulfilment_id: other }),
+        shop::order(sent(other, 2)),
+        shop::order(returned(3)),
+        shop::order(returned(1)),
+        shop::order(refunded(1200)),
+        shop::order(refunded(1)),
+        shop::order(shop::placed(1)),
+    ];
+    let mut pen = Pen::new();
+    for event in events {
+        pen.command("merchant:ana", vec![(shop::order_stream(1), event)]);
+    }
+    let wrong = [1, 5, 6, 7, 9, 11, 12];
+    assert_eq!(found(&pen).await, wrong.map(|position| (position, Rule::Order)));
 }
