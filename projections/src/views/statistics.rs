@@ -11,7 +11,7 @@ const LEAST_SPREAD: f64 = 0.05;
 
 /// What was to be expected, and how unusual what happened is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// The middle of what was expected.
     pub expected: f64,
     /// Ordinary days are at least this.
@@ -23,12 +23,12 @@ pub(crate) struct Verdict {
 }
 
 /// Earlier days by weekday, Monday first: what each of them came to.
-pub(crate) type Weeks = [Vec<f64>; 7];
+pub type Weeks = [Vec<f64>; 7];
 
 /// Judges a count against earlier days. The mean is that of the same weekday; how much counts scatter beyond chance is
 /// estimated from all weekdays together (method of moments), since one weekday alone has too few. If they do not scatter
 /// beyond chance it is a Poisson count. `None` with fewer than four earlier days of the weekday.
-pub(crate) fn judge_count(observed: u64, weekday: usize, earlier: &Weeks) -> Option<Verdict> {
+pub fn judge_count(observed: u64, weekday: usize, earlier: &Weeks) -> Option<Verdict> {
     let same = earlier.get(weekday)?;
     if same.len() < 4 {
         return None;
@@ -88,7 +88,7 @@ fn quantile(mean: f64, chance: f64, cdf: &impl Fn(u64) -> f64) -> u64 {
 /// Judges an amount of money against earlier days with trade (all positive). The middle is the median of the same
 /// weekday; the scatter is the median absolute residual of all weekdays, on a log scale, with a floor; the tail is that of
 /// Student's t, because few days tell little about the scatter. `None` with fewer than four earlier days of the weekday.
-pub(crate) fn judge_money(observed: f64, weekday: usize, earlier: &Weeks) -> Option<Verdict> {
+pub fn judge_money(observed: f64, weekday: usize, earlier: &Weeks) -> Option<Verdict> {
     let same = earlier.get(weekday)?;
     if same.len() < 4 || observed <= 0.0 {
         return None;
