@@ -5,14 +5,17 @@
 //! release contains it; from then on neither its files nor its shape may change. Lines of the lock are only ever added.
 //!
 //! `UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract` writes the schemas of versions that are not frozen and
-//! freezes those that were replaced; `UPDATE_SCHEMAS=release` freezes all.
+//! freezes those that were replaced; `UPDATE_SCHEMAS=release` freezes all. It also makes `docs/events.md`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod changes;
+mod page;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::LazyLock,
 };
 
@@ -83,6 +86,13 @@ fn lock() -> BTreeMap<String, String> {
     text.lines().map(|line| line.split_once("  ").unwrap()).map(|(digest, file)| (file.to_owned(), digest.to_owned())).collect()
 }
 
+/// Writes a file that is not as it should be. Tests run side by side: one that is must not be empty for a moment.
+fn keep(path: &Path, text: &str) {
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        fs::write(path, text).unwrap();
+    }
+}
+
 /// Writes what `UPDATE_SCHEMAS` asks for, once, before the first test looks.
 static UPDATED: LazyLock<()> = LazyLock::new(|| {
     let Ok(mode) = std::env::var("UPDATE_SCHEMAS") else { return };
@@ -90,7 +100,7 @@ static UPDATED: LazyLock<()> = LazyLock::new(|| {
     for (written, event) in today() {
         if !lock.contains_key(&format!("schemas/{written}")) {
             let text = serde_json::to_string_pretty(&event.schema).unwrap() + "\n";
-            fs::write(path(&format!("schemas/{written}")), text).unwrap();
+            keep(&path(&format!("schemas/{written}")), &text);
         }
     }
     for written in ever_written().into_iter().filter(|written| mode == "release" || !today().contains_key(written)) {
@@ -100,7 +110,7 @@ static UPDATED: LazyLock<()> = LazyLock::new(|| {
         }
     }
     let lines: String = lock.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
-    fs::write(path("contract.lock"), lines).unwrap();
+    keep(&path("contract.lock"), &lines);
 });
 
 /// A schema without its descriptions: what may be written, without what is said about it.
@@ -129,6 +139,18 @@ fn every_version_ever_written_has_a_schema_and_a_sample_and_no_file_describes_an
     }
 }
 
+const FREE: &str = "No release contains this version: run UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract";
+
+/// What to do about a frozen version whose type was changed, by the rule for each of the changes.
+fn frozen_advice(before: &Value, after: &Value) -> String {
+    format!(
+        "This version is frozen: give the event its old shape back, or raise its version in `events!`, add a step to STEPS in \
+         src/upcast.rs and a sample, and then run UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract. What has \
+         changed:\n{}",
+        changes::advice(before, after)
+    )
+}
+
 #[test]
 fn the_checked_in_schemas_are_those_of_the_rust_types() {
     LazyLock::force(&UPDATED);
@@ -137,12 +159,7 @@ fn the_checked_in_schemas_are_those_of_the_rust_types() {
         let checked_in = schemas.get(&written).map(|text| json_of(text)).unwrap_or_default();
         let frozen = lock.contains_key(&format!("schemas/{written}"));
         let same = if frozen { shape(&checked_in) == shape(&event.schema) } else { checked_in == event.schema };
-        let advice = if frozen {
-            "This version is frozen: give the event its old shape back, or raise its version in `events!`, add a step to \
-             STEPS in src/upcast.rs and a sample, and then run UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract"
-        } else {
-            "No release contains this version: run UPDATE_SCHEMAS=1 cargo test -p event-schemas --test contract"
-        };
+        let advice = if frozen { frozen_advice(&checked_in, &event.schema) } else { FREE.to_owned() };
         assert!(same, "schemas/{written} is not what the Rust type says. {advice}");
     }
 }
@@ -202,10 +219,48 @@ fn every_sample_of_the_past_still_reads() {
 
 #[test]
 fn an_event_of_a_newer_version_of_daybook_is_unknown_and_not_damage() {
-    for (event_type, version) in [("OrderBlessed", 1), ("OrderPlaced", 2), ("OrderPlaced", 0)] {
+    for (event_type, version) in [("OrderBlessed", 1), ("OrderPlaced", 3), ("OrderPlaced", 0)] {
         let error = CommerceEvent::decode(event_type, version, "{}").unwrap_err();
         assert!(matches!(error, DecodeError::Unknown { .. }), "{event_type} version {version}: {error}");
     }
+}
+
+#[test]
+fn whoever_changes_a_frozen_version_is_told_the_rule_for_each_change() {
+    let schemas = files("schemas");
+    let of = |event_type: &str, version| Written { event_type: event_type.to_owned(), version };
+    let before = json_of(&schemas[&of("StockAdjusted", 1)]);
+    let mut after = json_of(&schemas[&of("StockAdjusted", 2)]);
+    after["properties"]["batch"] = json!({ "type": "string" });
+    after["required"].as_array_mut().unwrap().push(json!("batch"));
+    let advice = frozen_advice(&before, &after);
+    for (path, change) in [
+        ("batch", changes::Change::RequiredFieldAdded),
+        ("note", changes::Change::OptionalFieldAdded),
+        ("reason", changes::Change::TypeChanged),
+    ] {
+        let line = format!("- `{path}`: {}. The upcaster must {}.\n", change.name(), change.rule());
+        assert!(advice.contains(&line), "{advice}");
+    }
+}
+
+/// A payload of which somebody said less than they could: each field that may be absent, absent.
+#[test]
+fn every_sample_reads_without_any_of_its_optional_fields() {
+    let (schemas, samples) = (files("schemas"), files("samples"));
+    let mut left_out = 0;
+    for (written, sample) in &samples {
+        let (schema, whole) = (json_of(&schemas[written]), json_of(sample));
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        for name in whole.as_object().unwrap().keys().filter(|name| !required.contains(&json!(name))) {
+            let mut less = whole.clone();
+            less.as_object_mut().unwrap().remove(name);
+            let read = CommerceEvent::decode(&written.event_type, written.version, &less.to_string());
+            assert!(read.is_ok(), "samples/{written} without {name}: {}", read.unwrap_err());
+            left_out += 1;
+        }
+    }
+    assert!(left_out > 20, "{left_out}");
 }
 
 #[test]
