@@ -134,8 +134,7 @@ where
             let metadata: HashMap<String, serde_json::Value> = serde_json::from_str(&recorded.event.metadata)
                 .map_err(|error| AggregateError::DeserializationError(error.into()))?;
             let metadata: HashMap<String, String> = metadata.into_iter().map(|(name, value)| (name, text(&value))).collect();
-            for event in recorded.decode().map_err(|error| AggregateError::DeserializationError(error.into()))? {
-                let payload = A::Event::try_from(event).map_err(|_| foreign(&recorded))?;
+            for payload in decoded::<A>(&recorded)? {
                 let sequence = usize::try_from(recorded.event.sequence).unwrap_or(usize::MAX);
                 envelopes.push(EventEnvelope { aggregate_id: id.to_owned(), sequence, payload, metadata: metadata.clone() });
             }
@@ -145,9 +144,10 @@ where
 
     async fn load_aggregate(&self, id: &str) -> Result<Self::AC, AggregateError<A::Error>> {
         let mut loaded = LoadedAggregate { id: id.to_owned(), aggregate: A::default(), sequence: 0 };
-        for envelope in self.load_events(id).await? {
-            loaded.sequence = envelope.sequence as u64;
-            loaded.aggregate.apply(envelope.payload);
+        for recorded in self.stream(id).await? {
+            decoded::<A>(&recorded)?.into_iter().for_each(|event| loaded.aggregate.apply(event));
+            // Also when the event means nothing any more: the stream has gone on.
+            loaded.sequence = recorded.event.sequence;
         }
         Ok(loaded)
     }
@@ -181,6 +181,16 @@ where
         };
         Ok((context.sequence + 1..).zip(events).map(envelope).collect())
     }
+}
+
+/// What a record reads as today: one event, or several or none.
+fn decoded<A>(recorded: &Recorded) -> Result<Vec<A::Event>, AggregateError<A::Error>>
+where
+    A: Aggregate,
+    A::Event: TryFrom<CommerceEvent>,
+{
+    let events = recorded.decode().map_err(|error| AggregateError::DeserializationError(error.into()))?;
+    events.into_iter().map(|event| A::Event::try_from(event).map_err(|_| foreign(recorded))).collect()
 }
 
 fn connection<E: std::error::Error>(error: event_store::ReadError) -> AggregateError<E> {
