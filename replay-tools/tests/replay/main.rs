@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod business_rules;
+mod carried;
 mod guide;
 mod operations;
+mod recorded_exports;
 mod shop;
 mod tampering;
 mod verbs;
