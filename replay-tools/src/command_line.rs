@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    DiffArgs, DiffViewsArgs, ExportArgs, Failure, HistoryArgs, ImportArgs, RebuildArgs, ShowArgs, StateArgs, VerifyArgs,
+    CertificateArgs, CheckConsistencyArgs, CheckProofArgs, DiffArgs, DiffViewsArgs, EvidenceArgs, EvidenceCheckArgs, ExportArgs, ExportPersonArgs,
+    Failure, HeadArgs, HistoryArgs, ImportArgs, NotaryKeyArgs, ProveArgs, ProveConsistencyArgs, RebuildArgs, ShowArgs, StateArgs,
+    VerifyArgs, WhatIfArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -48,7 +50,7 @@ enum Verb {
     Show(ShowArgs),
     /// Show an aggregate as it is, or was.
     #[command(
-        after_help = "Examples:\n  daybook-replay state stock/TEA-100@main --at 1200\n  daybook-replay state stock/TEA-100@main --at 2026-01-31T18:00:00+01:00"
+        after_help = "Examples:\n  daybook-replay state stock/TEA-100@main --at 1200\n  daybook-replay state stock/TEA-100@main --at 2026-01-31T18:00:00+01:00\n  daybook-replay state stock/TEA-100@main --at occurred:2026-01-31T18:00:00Z"
     )]
     State(StateArgs),
     /// Show what changed in an aggregate between two moments.
@@ -61,14 +63,57 @@ enum Verb {
         after_help = "Examples:\n  daybook-replay rebuild all --into sqlite:fresh-views.db\n  daybook-replay rebuild orders --log sqlite:shop/events.db"
     )]
     Rebuild(RebuildArgs),
-    /// Compare two sets of views row by row; exit code 0 only if they are equal.
-    #[command(after_help = "Example:\n  daybook-replay diff-views sqlite:shop/views.db sqlite:fresh-views.db")]
+    /// Compare two sets of views, or the views of two moments, row by row; exit code 0 only if they are equal.
+    #[command(
+        after_help = "Examples:\n  daybook-replay diff-views sqlite:shop/views.db sqlite:fresh-views.db\n  daybook-replay diff-views --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --projection orders"
+    )]
     DiffViews(DiffViewsArgs),
+    /// Replay a range of the log, and give one hash for each view and each type of aggregate.
+    #[command(after_help = "Example:\n  daybook-replay certificate --log sqlite:shop/events.db --to 1200")]
+    Certificate(CertificateArgs),
     /// Write events to a file, with a manifest of what must be in it.
     #[command(
-        after_help = "Examples:\n  daybook-replay export --out shop.jsonl\n  daybook-replay export --out orders.jsonl --streams order,payment --from 1000 --to 2000"
+        after_help = "Examples:\n  daybook-replay export --out shop.jsonl\n  daybook-replay export --out orders.jsonl --streams order,payment --from 1000 --to 2000\n  daybook-replay export --out year.parquet --format parquet --from 2026-01-01T00:00:00Z --resume"
     )]
     Export(ExportArgs),
+    /// Pack everything that an auditor outside needs into one file.
+    #[command(
+        after_help = "Example:\n  daybook-replay evidence-pack --to 2026-03-31T23:59:59Z --heads heads.txt --verifier-key KEY --since q4.zip --out q1.zip"
+    )]
+    EvidencePack(EvidenceArgs),
+    /// Check an evidence pack, without any database; exit code 0 only if it holds.
+    #[command(after_help = "Example:\n  daybook-replay evidence-check q1.zip --since q4.zip --verifier-key KEY")]
+    EvidenceCheck(EvidenceCheckArgs),
+    /// Say what the past would have come to under other taxes, prices, promotions or anomaly rules.
+    #[command(
+        after_help = "Example:\n  echo '{\"taxes\":[{\"country\":\"DE\",\"rate_ppm\":190000,\"becomes_ppm\":160000}]}' > rules.json\n  daybook-replay what-if --rules rules.json"
+    )]
+    WhatIf(WhatIfArgs),
+    /// Tell the head of the log: how many events it has and their root; signed if a key is given.
+    #[command(
+        after_help = "Examples:\n  daybook-replay head --log sqlite:shop/events.db\n  daybook-replay head --key notary.key >> heads.txt"
+    )]
+    Head(HeadArgs),
+    /// Make the key that signs heads, for those who do not take them from a running shop.
+    #[command(after_help = "Example:\n  daybook-replay notary-key generate --name daybook/tea --out notary.key")]
+    NotaryKey(NotaryKeyArgs),
+    /// Prove that an event is in the log that has a signed head.
+    #[command(after_help = "Example:\n  daybook-replay prove 1200 --head heads.txt --out proof.json")]
+    Prove(ProveArgs),
+    /// Check such a proof, without any database; exit code 0 only if it holds.
+    #[command(after_help = "Example:\n  daybook-replay check-proof proof.json --head heads.txt --verifier-key KEY")]
+    CheckProof(CheckProofArgs),
+    /// Prove that the log with a later head begins with all that it had at an earlier one.
+    #[command(after_help = "Example:\n  daybook-replay prove-consistency q4.txt q1.txt --out grown.json")]
+    ProveConsistency(ProveConsistencyArgs),
+    /// Check such a proof, without any database; exit code 0 only if it holds.
+    #[command(after_help = "Example:\n  daybook-replay check-consistency grown.json --verifier-key KEY")]
+    CheckConsistency(CheckConsistencyArgs),
+    /// Tell everything that the log has about a person, opened with the vault.
+    #[command(
+        after_help = "Example:\n  DAYBOOK_VAULT_KEY=… daybook-replay export-person 0197f0c2-7d3e-4a6b-9c1d-5e8f2a4b6c40 --vault sqlite:shop/vault.db"
+    )]
+    ExportPerson(ExportPersonArgs),
     /// Make a log of an export again, exactly as it was.
     #[command(after_help = "Example:\n  daybook-replay import shop.jsonl --log sqlite:copy.db")]
     Import(ImportArgs),
@@ -77,7 +122,7 @@ enum Verb {
 /// Which log to read.
 #[derive(Debug, Clone, Args)]
 pub struct LogUrl {
-    /// The log: sqlite:PATH, postgres://USER@HOST/DATABASE, or jsonl:PATH for an export.
+    /// The log: sqlite:PATH, postgres://USER@HOST/DATABASE, or jsonl:PATH, csv:PATH or parquet:PATH for an export.
     // Its value may hold a password.
     #[arg(
         long,
@@ -114,7 +159,18 @@ impl CommandLine {
             Verb::Diff(args) => args.run().await,
             Verb::Rebuild(args) => args.run().await,
             Verb::DiffViews(args) => args.run().await,
+            Verb::Certificate(args) => args.run().await,
             Verb::Export(args) => args.run().await,
+            Verb::ExportPerson(args) => args.run().await,
+            Verb::EvidencePack(args) => args.run().await,
+            Verb::EvidenceCheck(args) => args.run(),
+            Verb::WhatIf(args) => args.run().await,
+            Verb::Head(args) => args.run().await,
+            Verb::NotaryKey(args) => args.run().await,
+            Verb::Prove(args) => args.run().await,
+            Verb::CheckProof(args) => args.run().await,
+            Verb::ProveConsistency(args) => args.run().await,
+            Verb::CheckConsistency(args) => args.run().await,
             Verb::Import(args) => args.run().await,
         }
     }

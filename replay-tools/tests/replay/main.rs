@@ -4,9 +4,16 @@
 
 mod business_rules;
 mod carried;
+mod evidence;
+mod exports;
 mod guide;
+mod many_tamperings;
+mod moments;
+mod notary;
 mod operations;
+mod parquet_readers;
 mod recorded_exports;
 mod shop;
 mod tampering;
 mod verbs;
+mod what_if;

@@ -1,0 +1,122 @@
+//! What the verbs about signed heads and proofs share: keys, files of heads, and where the hashes of a tree come from.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use event_store::Log;
+use notary::{Checkpoint, Hashes, KnownKeys, Leaves, Node, SignedCheckpoint, SigningKey, TileFolder, VerifierKey, read_heads};
+
+use crate::{Failure, LogUrl, from_hex, hex, open};
+
+/// How many digests are read at once.
+const PAGE: usize = 10_000;
+
+/// Which keys are believed.
+#[derive(Debug, Clone, Args)]
+#[group(id = "keys", multiple = true)]
+pub(crate) struct KeyArgs {
+    /// A verifier key whose signature is believed, NAME+ID+KEY; may be given again.
+    #[arg(long = "verifier-key", alias = "key", env = "DAYBOOK_VERIFIER_KEY", value_name = "KEY", value_delimiter = ',')]
+    verifier_key: Vec<VerifierKey>,
+    /// A file with all keys of a log and the sizes that each signs, as a shop answers at /notary/keys.
+    #[arg(long, env = "DAYBOOK_VERIFIER_KEYS", value_name = "FILE")]
+    verifier_keys: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The keys, if any was given.
+    pub(crate) fn known(&self) -> Result<Option<KnownKeys>, Failure> {
+        let mut known: KnownKeys = self.verifier_key.iter().cloned().collect();
+        if let Some(file) = &self.verifier_keys {
+            let text = std::fs::read_to_string(file).map_err(Failure::file(file))?;
+            let listed: KnownKeys = serde_json::from_str(&text)
+                .map_err(|error| Failure::Refused(format!("{} is no list of keys: {error}", file.display())))?;
+            known.keys.extend(listed.keys);
+        }
+        Ok(Some(known).filter(|known| !known.keys.is_empty()))
+    }
+
+    /// What a head says, once it was checked; a key must have been given.
+    pub(crate) fn check<'a>(&self, head: &'a SignedCheckpoint) -> Result<&'a Checkpoint, Failure> {
+        let known = self.known()?;
+        let known = known.ok_or_else(|| Failure::Refused("give --verifier-key, to know whom to believe".to_owned()))?;
+        known.check(head).map_err(|error| Failure::Refused(format!("the head of {} events: {error}", head.unchecked().size)))
+    }
+}
+
+/// Where the hashes of the tree come from.
+#[derive(Debug, Args)]
+pub(crate) struct TreeArgs {
+    #[command(flatten)]
+    pub(crate) log: LogUrl,
+    /// The notary's folder of tiles, which spares reading the digests of the log.
+    #[arg(long, env = "DAYBOOK_TILES", value_name = "FOLDER")]
+    tiles: Option<PathBuf>,
+}
+
+impl TreeArgs {
+    /// The hashes of the first `size` events.
+    pub(crate) async fn hashes(&self, size: u64) -> Result<Box<dyn Hashes + Send>, Failure> {
+        match &self.tiles {
+            Some(folder) => Ok(Box::new(TileFolder::new(folder))),
+            None => Ok(Box::new(digests_of(&open(&self.log.log).await?, size).await?)),
+        }
+    }
+
+    /// The last head in the folder of tiles.
+    pub(crate) fn head(&self) -> Result<Option<SignedCheckpoint>, Failure> {
+        let head = self.tiles.as_ref().map(|folder| TileFolder::new(folder).head()).transpose();
+        Ok(head.map_err(|error| Failure::Refused(error.to_string()))?.flatten())
+    }
+}
+
+/// The digests of the first `size` events: 32 bytes each.
+pub(crate) async fn digests_of(log: &Arc<dyn Log>, size: u64) -> Result<Leaves, Failure> {
+    let mut leaves = Leaves::default();
+    while leaves.size() < size {
+        let limit = usize::try_from(size - leaves.size()).unwrap_or(PAGE).min(PAGE);
+        let page = log.digests(leaves.size(), limit).await?;
+        if page.is_empty() {
+            let end = leaves.size();
+            return Err(Failure::Refused(format!("the log ends at position {end}, and the head has {size} events")));
+        }
+        page.into_iter().for_each(|digest| leaves.push(digest));
+    }
+    Ok(leaves)
+}
+
+/// The signed heads of a file, not checked yet.
+pub(crate) fn heads_of(file: &Path) -> Result<Vec<SignedCheckpoint>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(Failure::file(file))?;
+    read_heads(&text).map_err(|(line, error)| Failure::Refused(format!("{}, line {line}: {error}", file.display())))
+}
+
+/// The last signed head of a file, not checked yet.
+pub(crate) fn head_of(file: &Path) -> Result<SignedCheckpoint, Failure> {
+    heads_of(file)?.pop().ok_or_else(|| Failure::Refused(format!("{} holds no signed head", file.display())))
+}
+
+/// Reads a file with a signing key.
+pub(crate) fn signing_key(file: &Path) -> Result<SigningKey, Failure> {
+    let text = std::fs::read_to_string(file).map_err(Failure::file(file))?;
+    SigningKey::parse(&text).map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))
+}
+
+/// A tree that cannot be had.
+pub(crate) fn not_whole(error: notary::TileError) -> Failure {
+    Failure::Refused(error.to_string())
+}
+
+/// The hashes of a proof as text.
+pub(crate) fn path_text(path: &[Node]) -> Vec<String> {
+    path.iter().map(hex).collect()
+}
+
+/// The hashes of a proof, read back.
+pub(crate) fn path_of(texts: &[String]) -> Result<Vec<Node>, Failure> {
+    let wrong = |text: &String| Failure::Refused(format!("`{text}` in the proof is not 64 hexadecimal digits"));
+    texts.iter().map(|text| from_hex(text).ok_or_else(|| wrong(text))).collect()
+}
