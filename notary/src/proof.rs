@@ -125,11 +125,14 @@ pub fn check_consistency(old: (u64, Node), new: (u64, Node), path: &[Node]) -> R
         return Err(ProofError::Outside { asked: old_size, size: new_size });
     }
     if old_size == 0 || old_size == new_size {
-        return match (path.len(), old_size == 0 || old_root == new_root) {
-            (0, true) if old_size == 0 && old_root != crate::Tree::default().root() => Err(ProofError::OldRoot),
-            (0, true) => Ok(()),
-            (0, false) => Err(ProofError::Root),
-            (many, _) => Err(ProofError::Length(many)),
+        return if !path.is_empty() {
+            Err(ProofError::Length(path.len()))
+        } else if old_size == 0 && old_root != crate::Tree::default().root() {
+            Err(ProofError::OldRoot)
+        } else if old_size == new_size && old_root != new_root {
+            Err(ProofError::Root)
+        } else {
+            Ok(())
         };
     }
     let mut path = path.iter();

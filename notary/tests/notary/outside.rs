@@ -17,7 +17,7 @@ fn hashes(nodes: &[notary::Node]) -> Vec<Hash> {
 #[test]
 fn their_proofs_hold_here_and_ours_hold_there() {
     let all = leaves(300);
-    for size in 1..=300 {
+    for size in (1..=40).chain([63, 64, 65, 127, 200, 255, 256, 257, 300]) {
         let is = root(&all, size).unwrap();
         for index in 0..size {
             let ours = hashes(&inclusion(&all, index, size).unwrap());
