@@ -3,6 +3,7 @@
 pub mod access;
 mod access_log;
 mod accounts;
+mod audit_log;
 pub mod bench;
 pub mod cli;
 pub mod data_folder;

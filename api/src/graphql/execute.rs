@@ -43,6 +43,8 @@ pub(crate) struct RequestContext {
     pub(crate) trace_id: Option<String>,
     /// The caller's promise that two requests are the same one.
     pub(crate) idempotency_key: Option<String>,
+    /// Why the caller looks at personal data, as the reference of a ticket or a case.
+    pub(crate) reason: Option<String>,
     /// The smallest position that the answer must reflect.
     pub(crate) min_position: Option<Position>,
     /// The last position that the request itself wrote.

@@ -3,6 +3,8 @@
 use async_graphql::{Error, ErrorExtensions};
 use projections::ViewError;
 
+use crate::audit_log::NotRecorded;
+
 fn coded(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
 }
@@ -40,6 +42,11 @@ pub(crate) fn stopping() -> Error {
 pub(crate) fn fault(error: &dyn std::fmt::Display) -> Error {
     tracing::error!(%error, "a request failed");
     coded("INTERNAL", "this failed on our side; the correlation id of the answer finds it in the log")
+}
+
+/// Personal data that must not be shown, because it cannot be written down who sees it.
+pub(crate) fn not_recorded(error: NotRecorded) -> Error {
+    coded("AUDIT_UNAVAILABLE", error.to_string())
 }
 
 /// A view that could not be read, or a cursor that it did not make.

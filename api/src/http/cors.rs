@@ -57,6 +57,7 @@ pub(crate) fn layer(origins: &[Origin]) -> CorsLayer {
             header::CONTENT_TYPE,
             CORRELATION_ID,
             HeaderName::from_static("daybook-min-position"),
+            HeaderName::from_static("daybook-reason"),
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("traceparent"),
         ])

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ServerError, Variables};
 use axum::http::{HeaderMap, StatusCode, header};
+use domain::is_reference;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -137,8 +138,16 @@ pub(crate) fn context(
         Some(Some(key)) => Some(key.to_owned()),
         Some(None) => return Err(bad("the header Idempotency-Key must be 1 to 200 ASCII characters")),
     };
+    let reason = match headers.get("daybook-reason").map(|value| value.to_str().ok().filter(|text| is_reference(text))) {
+        None => None,
+        Some(Some(reason)) => Some(reason.to_owned()),
+        Some(None) => {
+            let form = "1 to 64 letters, digits and -_.:/#";
+            return Err(bad(&format!("the header Daybook-Reason must be the reference of a ticket or a case: {form}")));
+        }
+    };
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| Some(value.to_str().ok()?.chars().take(200).collect()));
     let (trace_id, written) = (tracing_ids::trace_id(headers), Arc::default());
     let address = Some(client.address);
-    Ok(RequestContext { caller, address, user_agent, correlation_id, trace_id, idempotency_key, min_position, written })
+    Ok(RequestContext { caller, address, user_agent, correlation_id, trace_id, idempotency_key, reason, min_position, written })
 }

@@ -81,7 +81,7 @@ async fn pages_of_exactly_the_origins_named_may_ask_and_without_credentials() {
     let (status, headers) = preflight(&server, SHOP).await;
     assert_eq!((status, &headers["access-control-allow-origin"]), (200, &SHOP.parse().unwrap()));
     assert_eq!(headers["access-control-allow-methods"], "GET,POST");
-    for allowed in ["authorization", "content-type", "daybook-min-position", "idempotency-key"] {
+    for allowed in ["authorization", "content-type", "daybook-min-position", "daybook-reason", "idempotency-key"] {
         assert!(headers["access-control-allow-headers"].to_str().unwrap().split(',').any(|name| name == allowed), "{allowed}");
     }
     let headers = answered(&server, SHOP).await;

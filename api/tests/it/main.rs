@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod audit;
 mod back_office;
 mod browser_rules;
+mod carried;
 mod connection_rules;
 mod http_rules;
 mod idempotency;
