@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, fmt};
 
-use event_schemas::{CommerceEvent, StreamId, Timestamp};
+use event_schemas::{CommerceEvent, Sequence, StreamId, Timestamp};
 
 use crate::{AggregateRoot, Refusal, State};
 
@@ -52,6 +52,9 @@ impl Decision for Box<dyn Decision> {
 pub trait States {
     /// The state of an aggregate, if it is at hand. An aggregate that does not exist yet is at hand once that is known.
     fn state(&self, stream: &StreamId) -> Option<&State>;
+
+    /// The sequence of its last event, if it is at hand; 0 for one that does not exist yet.
+    fn version(&self, stream: &StreamId) -> Option<Sequence>;
 }
 
 /// What a decision can see: aggregates as they are after everything decided before.
@@ -81,6 +84,15 @@ impl<'a> World<'a> {
             self.missing.borrow_mut().push(stream.clone());
         }
         state
+    }
+
+    /// The sequence of an aggregate's last event, if it is at hand, and 0 if it does not exist; if it is not at hand, the
+    /// result must be thrown away as with [`World::get`].
+    pub fn version(&self, stream: &StreamId) -> Sequence {
+        self.states.version(stream).unwrap_or_else(|| {
+            self.missing.borrow_mut().push(stream.clone());
+            0
+        })
     }
 
     /// The streams that were asked for and were not at hand. Unless this is empty, the decision must be run again.

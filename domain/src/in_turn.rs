@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event_schemas::StreamId;
+use event_schemas::{Sequence, StreamId};
 
 use crate::{Change, Decision, Refusal, State, States, World};
 
@@ -18,12 +18,17 @@ pub struct InTurn<A, B> {
 /// The world after some changes that are not written yet.
 struct After<'w, 'a> {
     world: &'w World<'a>,
-    changed: BTreeMap<StreamId, State>,
+    /// What has changed: as it is then, and by how many events.
+    changed: BTreeMap<StreamId, (State, Sequence)>,
 }
 
 impl States for After<'_, '_> {
     fn state(&self, stream: &StreamId) -> Option<&State> {
-        self.changed.get(stream).or_else(|| self.world.state(stream))
+        self.changed.get(stream).map(|(state, _)| state).or_else(|| self.world.state(stream))
+    }
+
+    fn version(&self, stream: &StreamId) -> Option<Sequence> {
+        Some(self.world.version(stream) + self.changed.get(stream).map_or(0, |(_, events)| *events))
     }
 }
 
@@ -33,10 +38,13 @@ impl<A: Decision, B: Decision> Decision for InTurn<A, B> {
         let Some(second) = &self.second else { return Ok(changes) };
         let mut after = After { world, changed: BTreeMap::new() };
         for change in &changes {
-            let before = || world.state(&change.stream).cloned().or_else(|| State::absent(&change.stream.aggregate_type));
-            if let Some(mut state) = after.changed.remove(&change.stream).or_else(before) {
+            let before = || {
+                let state = world.state(&change.stream).cloned().or_else(|| State::absent(&change.stream.aggregate_type));
+                Some((state?, 0))
+            };
+            if let Some((mut state, events)) = after.changed.remove(&change.stream).or_else(before) {
                 state.evolve(&change.event);
-                after.changed.insert(change.stream.clone(), state);
+                after.changed.insert(change.stream.clone(), (state, events + 1));
             }
         }
         changes.extend(second.decide(&World::new(&after))?);

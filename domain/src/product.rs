@@ -239,6 +239,11 @@ impl Product {
         self.details.as_ref()
     }
 
+    /// Its variants.
+    pub fn variant_ids(&self) -> impl Iterator<Item = VariantId> + '_ {
+        self.variants.keys().copied()
+    }
+
     /// The SKU of a variant.
     pub fn sku_of(&self, variant_id: VariantId) -> Option<&Sku> {
         self.variants.get(&variant_id).map(|variant| &variant.sku)

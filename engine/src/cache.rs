@@ -199,6 +199,12 @@ impl States for Cache {
         self.hits.set(self.hits.get() + 1);
         Some(&entry.state)
     }
+
+    fn version(&self, stream: &StreamId) -> Option<Sequence> {
+        let entry = self.entries.get(stream)?;
+        entry.used.set(self.touch());
+        Some(entry.sequence)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! that opens nothing: staff sees it and revokes it. A key is revoked in the log first, which is what counts; the hash that a
 //! death leaves behind opens nothing either.
 
-use domain::{IssueApiKey, RevokeApiKey};
+use domain::{ApiKey, IssueApiKey, RevokeApiKey, stream_of};
 use event_schemas::ApiKeyId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -46,7 +46,8 @@ impl Accounts {
     /// # Errors
     /// `API_KEY_NOT_FOUND`, or [`IdentityError`] when a store fails.
     pub async fn revoke_api_key(&self, id: ApiKeyId, origin: &Origin) -> Result<Written, IdentityError> {
-        let written = self.submit(RevokeApiKey { api_key_id: id }, origin, None).await?;
+        let decision = origin.expecting(stream_of::<ApiKey>(id), RevokeApiKey { api_key_id: id });
+        let written = self.submit(decision, origin, None).await?;
         self.vault().remove(&name(id)).await?;
         self.shared.cache.forget_key(id);
         Ok(written)

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use engine::Engine;
-use event_schemas::{AccountId, ApiKeyId, Position, Timestamp};
+use event_schemas::{AccountId, ApiKeyId, Position, Sequence, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -123,6 +123,8 @@ pub struct Origin {
     /// The names of the permissions of who asks: they change and give no role of the shop's own that permits more. None where
     /// nobody in particular asks, and nothing is compared.
     pub permissions: Option<Vec<String>>,
+    /// The version of the account, role or API key that who asks has looked at: staff change nothing that has changed since.
+    pub expected_version: Option<Sequence>,
 }
 
 /// Whose access token it is: [`Subject::Account`] without the roles.

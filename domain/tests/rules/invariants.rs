@@ -370,7 +370,6 @@ proptest! {
                 }
                 prop_assert!(facts.refunded_minor <= facts.received_minor);
                 prop_assert!(!facts.cancelled || facts.shipped.is_empty());
-                facts.available_actions();
             }
             keeps_in_a_snapshot(State::Order(order));
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::{ReceiveStock, Stock, stream_of};
-use engine::{CommandError, Fault, Limits, Processes};
+use domain::{Expecting, ReceiveStock, Refusal, StaleVersion, Stock, World, stream_of};
+use engine::{CommandError, Fault, Limits, Processes, look};
 use event_schemas::{CommerceEvent, Proposed, StockEvent, Timestamp};
 use event_store::{Log, MemoryLog};
 use tokio::sync::Notify;
@@ -102,6 +102,51 @@ async fn a_long_stream_is_loaded_from_its_snapshot() {
     }
     assert!(matches!(take_one(&second).await, Err(CommandError::Refused(_))), "the snapshot kept the count");
     assert!(log.stream_reads() - before < 30, "{} events were read", log.stream_reads() - before);
+}
+
+#[tokio::test]
+async fn who_only_looks_reads_a_snapshot_and_what_came_since_however_long_the_stream_is() {
+    let log = Arc::new(FaultyLog::new());
+    let engine = engine(log.clone(), Limits { snapshot_every: 10, ..Limits::default() }).await;
+    let now = |world: &World<'_>| world.get::<Stock>(tea()).clone();
+    let absent = look(log.as_ref(), now).await.unwrap();
+    assert_eq!(absent, Stock::default());
+    for _ in 0..95 {
+        receive(&engine, 1).await.unwrap();
+    }
+    engine.drain().await;
+    let before = log.stream_reads();
+    let stock = look(log.as_ref(), now).await.unwrap();
+    let mut whole = Stock::default();
+    for recorded in log.all().await {
+        for event in recorded.decode().unwrap() {
+            let CommerceEvent::Stock(event) = event else { panic!("{event:?}") };
+            whole.evolve(&event);
+        }
+    }
+    assert_eq!(stock, whole);
+    assert!(log.stream_reads() - before < 30, "{} events were read", log.stream_reads() - before);
+}
+
+#[tokio::test]
+async fn of_many_who_have_looked_at_the_same_version_one_changes_it() {
+    let log = Arc::new(FaultyLog::new());
+    let engine = engine(log.clone(), Limits { snapshot_every: 2, ..Limits::default() }).await;
+    receive(&engine, 1).await.unwrap();
+    let expecting = |expected| Expecting {
+        expected: Some((stream_of::<Stock>(tea()), expected)),
+        decision: ReceiveStock { stock: tea(), quantity: 5, reference: None },
+    };
+    for expected in 1..=4 {
+        let rivals = (0..20).map(|_| engine.submit(expecting(expected), by("ana")));
+        let answers = futures::future::join_all(rivals).await;
+        let stale = StaleVersion { stream: stream_of::<Stock>(tea()), expected, version: expected + 1 };
+        let refused = answers
+            .iter()
+            .filter(|answer| matches!(answer, Err(CommandError::Refused(Refusal::Version(version))) if *version == stale));
+        assert_eq!((answers.iter().filter(|answer| answer.is_ok()).count(), refused.count()), (1, 19));
+    }
+    assert_eq!(log.all().await.len(), 5);
 }
 
 #[tokio::test]

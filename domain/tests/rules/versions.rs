@@ -1,0 +1,51 @@
+//! What staff change must be what they looked at.
+
+use domain::{ArchiveProduct, Expecting, InTurn, Product, PublishProduct, Refusal, RemoveVariant, StaleVersion, stream_of};
+
+use crate::shop::{Shop, eur};
+
+#[test]
+fn a_change_of_what_was_looked_at_goes_through_and_one_of_what_has_changed_since_is_refused() {
+    let mut shop = Shop::new();
+    let (product_id, variant_id) = shop.sells("TEA", eur(500), 0);
+    let stream = stream_of::<Product>(product_id);
+    let version = shop.happened.iter().filter(|change| change.stream == stream).count() as u64;
+    let archive = |expected| Expecting {
+        expected: Some((stream.clone(), expected)),
+        decision: ArchiveProduct { product_id, reason: "old".to_owned() },
+    };
+    for expected in [version - 1, version + 1, 0] {
+        let refusal = shop.refusal(archive(expected));
+        assert_eq!(refusal, Refusal::Version(StaleVersion { stream: stream.clone(), expected, version }));
+        assert_eq!((refusal.code(), refusal.field()), ("STALE_VERSION", Some("expectedVersion")));
+    }
+    shop.must(archive(version));
+    // The stale version is told before the rule that would have refused it anyway.
+    let remove = Expecting { expected: Some((stream.clone(), version)), decision: RemoveVariant { product_id, variant_id } };
+    assert_eq!(shop.refusal(remove).code(), "STALE_VERSION");
+    let any = Expecting { expected: None, decision: RemoveVariant { product_id, variant_id } };
+    assert_eq!(shop.refusal(any).code(), "PRODUCT_ARCHIVED");
+}
+
+#[test]
+fn what_does_not_exist_is_refused_by_its_own_rules() {
+    let mut shop = Shop::new();
+    let product_id = event_schemas::ProductId(shop.id());
+    let expected = Some((stream_of::<Product>(product_id), 3));
+    assert_eq!(shop.refusal(Expecting { expected, decision: PublishProduct { product_id } }).code(), "PRODUCT_NOT_FOUND");
+}
+
+#[test]
+fn the_second_of_two_decisions_sees_the_version_after_the_first() {
+    let mut shop = Shop::new();
+    let (product_id, _) = shop.sells("TEA", eur(500), 0);
+    let stream = stream_of::<Product>(product_id);
+    let version = shop.happened.iter().filter(|change| change.stream == stream).count() as u64;
+    let archive = |expected| Expecting {
+        expected: Some((stream.clone(), expected)),
+        decision: ArchiveProduct { product_id, reason: "old".to_owned() },
+    };
+    let twice = |expected| InTurn { first: archive(version), second: Some(archive(expected)) };
+    assert_eq!(shop.refusal(twice(version)).code(), "STALE_VERSION");
+    assert_eq!(shop.refusal(twice(version + 1)).code(), "PRODUCT_ARCHIVED");
+}
