@@ -89,7 +89,7 @@ fn has(reader: &Reader<'_>, table: &Table) -> Result<bool, ViewError> {
 }
 
 /// The rows of a table in key order.
-struct Scan<'r> {
+pub(crate) struct Scan<'r> {
     reader: &'r Reader<'r>,
     table: &'static Table,
     page: VecDeque<Vec<Value<'static>>>,
@@ -99,11 +99,11 @@ struct Scan<'r> {
 }
 
 impl<'r> Scan<'r> {
-    fn new(reader: &'r Reader<'r>, table: &'static Table) -> Self {
+    pub fn new(reader: &'r Reader<'r>, table: &'static Table) -> Self {
         Self { reader, table, page: VecDeque::new(), last: None, is_over: false }
     }
 
-    fn next(&mut self) -> Result<Option<Vec<Value<'static>>>, ViewError> {
+    pub fn next(&mut self) -> Result<Option<Vec<Value<'static>>>, ViewError> {
         if self.page.is_empty() && !self.is_over {
             self.read_page()?;
         }

@@ -13,6 +13,7 @@ mod cache;
 mod checkpoint;
 mod conditions;
 mod diff;
+mod digest;
 mod error;
 mod explain;
 mod freshness;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use as_of::{AsOfError, fold_in_memory};
 pub use diff::{RowDifference, TableDiff, ViewsDiff, diff};
+pub use digest::{TableDigest, digests};
 pub use error::ViewError;
 pub use explain::Explained;
 pub use freshness::{Freshness, ProjectionState, ProjectionStatus};

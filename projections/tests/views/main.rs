@@ -9,6 +9,7 @@ mod access;
 mod analytics;
 mod anomalies;
 mod audit;
+mod digest;
 mod money;
 mod nodes;
 mod plans;
