@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use event_schemas::{DecodeError, Position};
-use event_store::{AppendError, OpenError, ReadError};
+use event_store::{AppendError, OpenError, PastError, ReadError};
 
 /// Why a verb could not do its work. A log that was read and found wrong is a finding, not a failure.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum Failure {
     /// The log cannot be written.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The log cannot be shown as it was at a moment.
+    #[error(transparent)]
+    Past(#[from] PastError),
     /// The views cannot be built or read.
     #[error(transparent)]
     Views(#[from] projections::ViewError),
