@@ -25,7 +25,7 @@ pub fn fold_in_memory(projection: &Projection, events: Vec<Recorded>) -> Result<
     for recorded in events {
         let decoded = Decoded::new(recorded)?;
         for fact in decoded.facts() {
-            (projection.fold)(&mut Rows::new(&mut cache, &InMemory, fact.position), &fact)?;
+            (projection.fold)(&mut Rows::new(&mut cache, &InMemory, fact.stamp()), &fact)?;
         }
     }
     Ok(cache)

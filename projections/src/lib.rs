@@ -7,6 +7,8 @@
 mod value;
 #[macro_use]
 mod row;
+#[macro_use]
+mod page;
 mod as_of;
 mod batch;
 mod cache;
@@ -17,7 +19,6 @@ mod digest;
 mod error;
 mod explain;
 mod freshness;
-mod page;
 mod postgres;
 mod projection;
 mod reader;
@@ -40,7 +41,7 @@ pub use page::{Cursor, Listed, Page};
 pub use projection::{Fact, FoldError, Projection};
 pub use reader::{NotYet, Reader, Views};
 pub use rebuild::{RebuildProgress, RebuildReport, RebuiltView, rebuild};
-pub use row::{ColumnInfo, Row, Table};
+pub use row::{ColumnInfo, Row, Stamp, Table};
 pub use rows::{RowCache, Rows};
 pub use runner::Runner;
 pub use session::{InMemory, Session};

@@ -130,6 +130,38 @@ impl<'s> Order<'s> {
     }
 }
 
+/// Declares how a list may be sorted: each way with its name in cursors and the columns of an index. The first is what a list
+/// is sorted by unless asked otherwise.
+macro_rules! sortings {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$doc:meta])* $way:ident $text:literal: $($column:literal),+;)+ }
+    )+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])* $way,)+
+        }
+
+        impl $name {
+            /// Every way there is.
+            pub const ALL: &[Self] = &[$(Self::$way),+];
+
+            fn order(self, descending: bool) -> $crate::page::Order<'static> {
+                match self {
+                    $(Self::$way => $crate::page::Order::new($text, &[$($column),+], descending),)+
+                }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::ALL[0]
+            }
+        }
+    )+};
+}
+
 impl Reader<'_> {
     /// A page of a table's rows, in one statement and perhaps a few that count up to a bound; and one more for the count of
     /// the whole list.

@@ -2,7 +2,7 @@
 
 use event_schemas::{CommerceEvent, Position, Sequence, StreamId, Timestamp};
 
-use crate::{Rows, Table, ViewError};
+use crate::{Rows, Stamp, Table, ViewError};
 
 /// An event as a fold sees it.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,13 @@ pub struct Fact<'a> {
     pub recorded_at: Timestamp,
     /// What happened.
     pub event: &'a CommerceEvent,
+}
+
+impl<'a> Fact<'a> {
+    /// What the rows that it changes note of it.
+    pub fn stamp(&self) -> Stamp<'a> {
+        Stamp { position: self.position, aggregate_type: &self.stream.aggregate_type, sequence: self.sequence }
+    }
 }
 
 /// Why a fold cannot go on. The projection halts at its last good event; nothing is skipped.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use event_schemas::Position;
+use event_schemas::{Position, Sequence};
 
 use crate::{ColumnType, Meaning, UnexpectedValue, Value};
 
@@ -75,14 +75,26 @@ pub trait Row: Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// If a value is not what its column says.
     fn read<'v>(at: &dyn Fn(usize) -> Value<'v>) -> Result<Self, UnexpectedValue>;
 
-    /// Notes the position of the event that made the row what it is.
-    fn stamp(&mut self, position: Position);
+    /// Notes the event that made the row what it is.
+    fn stamp(&mut self, stamp: Stamp<'_>);
+}
+
+/// What rows note of the event that changes them.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    /// Its place in the log.
+    pub position: Position,
+    /// The type of the aggregate that it happened to.
+    pub aggregate_type: &'a str,
+    /// Its place in that aggregate's stream.
+    pub sequence: Sequence,
 }
 
 /// Declares a row and its table:
 /// `row! { /// doc  Order in "orders" { key { /// doc  order_id: OrderId, } /// doc  number: String, } index "number"; }`.
 ///
-/// Every table also gets `position`, the log position of the last event that changed the row.
+/// Every table also gets `position`, the log position of the last event that changed the row. With `version of "order";` behind
+/// its columns the rows are one aggregate each, and get `version`, the sequence of the last event of that aggregate itself.
 macro_rules! row {
     (
         $(#[doc = $about:literal])+
@@ -90,6 +102,7 @@ macro_rules! row {
             key { $($(#[doc = $key_about:literal])+ $key:ident : $key_type:ty,)+ }
             $($(#[doc = $column_about:literal])+ $column:ident : $type:ty,)*
         }
+        $(version of $aggregate:literal;)?
         $(index $index:literal;)*
     ) => {
         $(#[doc = $about])+
@@ -97,6 +110,10 @@ macro_rules! row {
         pub struct $name {
             $($(#[doc = $key_about])+ pub $key: $key_type,)+
             $($(#[doc = $column_about])+ pub $column: $type,)*
+            $(
+                #[doc = concat!("How many events have happened to the ", $aggregate, " itself.")]
+                pub version: event_schemas::Sequence,
+            )?
             /// The log position of the last event that changed the row.
             pub position: event_schemas::Position,
         }
@@ -122,6 +139,13 @@ macro_rules! row {
                         nullable: <$type as $crate::Column>::NULLABLE,
                         about: concat!($($column_about),+),
                     },)*
+                    $($crate::ColumnInfo {
+                        name: "version",
+                        column_type: $crate::ColumnType::Integer,
+                        meaning: $crate::Meaning::Number,
+                        nullable: false,
+                        about: concat!(" How many events have happened to the ", $aggregate, " itself."),
+                    },)?
                     $crate::ColumnInfo {
                         name: "position",
                         column_type: $crate::ColumnType::Integer,
@@ -145,6 +169,7 @@ macro_rules! row {
                 vec![
                     $($crate::Column::value(&self.$key),)+
                     $($crate::Column::value(&self.$column),)*
+                    $({ let _: &str = $aggregate; $crate::Column::value(&self.version) },)?
                     $crate::Column::value(&self.position),
                 ]
             }
@@ -155,11 +180,15 @@ macro_rules! row {
                 Ok(Self {
                     $($key: $crate::Column::read(next())?,)+
                     $($column: $crate::Column::read(next())?,)*
+                    $(version: { let _: &str = $aggregate; $crate::Column::read(next())? },)?
                     position: $crate::Column::read(next())?,
                 })
             }
 
-            fn stamp(&mut self, position: event_schemas::Position) { self.position = position; }
+            fn stamp(&mut self, stamp: $crate::Stamp<'_>) {
+                self.position = stamp.position;
+                $(if stamp.aggregate_type == $aggregate { self.version = stamp.sequence; })?
+            }
         }
     };
 }

@@ -2,10 +2,8 @@
 
 use std::{any::TypeId, fmt};
 
-use event_schemas::Position;
-
 use crate::{
-    Row, Session, ViewError,
+    Row, Session, Stamp, ViewError,
     cache::{Cached, CachedTable, broken},
 };
 
@@ -102,19 +100,19 @@ impl RowCache {
 pub struct Rows<'a> {
     cache: &'a mut RowCache,
     session: &'a dyn Session,
-    position: Position,
+    stamp: Stamp<'a>,
 }
 
 impl fmt::Debug for Rows<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("cache", &self.cache).field("position", &self.position).finish()
+        f.debug_struct("Rows").field("cache", &self.cache).field("stamp", &self.stamp).finish()
     }
 }
 
 impl<'a> Rows<'a> {
-    /// The rows as the event at `position` finds them.
-    pub fn new(cache: &'a mut RowCache, session: &'a dyn Session, position: Position) -> Self {
-        Self { cache, session, position }
+    /// The rows as an event finds them.
+    pub fn new(cache: &'a mut RowCache, session: &'a dyn Session, stamp: Stamp<'a>) -> Self {
+        Self { cache, session, stamp }
     }
 
     /// The row of a key.
@@ -132,7 +130,7 @@ impl<'a> Rows<'a> {
     pub fn edit<R: Row>(&mut self, key: &R::Key) -> Result<Option<&mut R>, ViewError> {
         let mut row = self.cache.table::<R>()?.edit(self.session, key, || None)?;
         if let Some(row) = &mut row {
-            row.stamp(self.position);
+            row.stamp(self.stamp);
         }
         Ok(row)
     }
@@ -144,7 +142,7 @@ impl<'a> Rows<'a> {
     pub fn edit_or<R: Row>(&mut self, key: &R::Key, new: impl FnOnce() -> R) -> Result<&mut R, ViewError> {
         let row = self.cache.table::<R>()?.edit(self.session, key, || Some(new()))?;
         let row = row.ok_or_else(broken::<R>)?;
-        row.stamp(self.position);
+        row.stamp(self.stamp);
         Ok(row)
     }
 
@@ -153,7 +151,7 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// Only if the cache itself is broken.
     pub fn put<R: Row>(&mut self, mut row: R) -> Result<(), ViewError> {
-        row.stamp(self.position);
+        row.stamp(self.stamp);
         let key = row.key();
         self.cache.table::<R>()?.set(self.session, key, Some(row));
         Ok(())
@@ -188,6 +186,10 @@ mod tests {
         }
     }
 
+    fn at(position: u64) -> Stamp<'static> {
+        Stamp { position, aggregate_type: "tally", sequence: position }
+    }
+
     /// A store in memory that counts how often it is asked.
     #[derive(Default)]
     struct Shelf {
@@ -218,12 +220,12 @@ mod tests {
     }
 
     fn count(cache: &mut RowCache, shelf: &Shelf, number: i64) {
-        let mut rows = Rows::new(cache, shelf, 1);
+        let mut rows = Rows::new(cache, shelf, at(1));
         rows.edit_or(&(number,), || Tally { number, times: 0, position: 0 }).unwrap().times += 1;
     }
 
     fn times(cache: &mut RowCache, shelf: &Shelf, number: i64) -> Option<i64> {
-        Rows::new(cache, shelf, 1).get::<Tally>(&(number,)).unwrap().map(|tally| tally.times)
+        Rows::new(cache, shelf, at(1)).get::<Tally>(&(number,)).unwrap().map(|tally| tally.times)
     }
 
     #[test]
@@ -251,7 +253,7 @@ mod tests {
         count(&mut cache, &shelf, 1);
         cache.flush(&shelf).unwrap();
         count(&mut cache, &shelf, 1);
-        Rows::new(&mut cache, &shelf, 2).delete::<Tally>(&(7,)).unwrap();
+        Rows::new(&mut cache, &shelf, at(2)).delete::<Tally>(&(7,)).unwrap();
         cache.forget();
         cache.flush(&shelf).unwrap();
         assert_eq!((times(&mut cache, &shelf, 1), times(&mut cache, &shelf, 2)), (Some(1), None));
@@ -262,7 +264,7 @@ mod tests {
         let (mut cache, shelf) = (RowCache::over_empty_tables(), Shelf::default());
         count(&mut cache, &shelf, 1);
         cache.flush(&shelf).unwrap();
-        Rows::new(&mut cache, &shelf, 2).delete::<Tally>(&(1,)).unwrap();
+        Rows::new(&mut cache, &shelf, at(2)).delete::<Tally>(&(1,)).unwrap();
         cache.flush(&shelf).unwrap();
         assert!(shelf.rows.borrow().is_empty() && times(&mut cache, &shelf, 1).is_none());
         count(&mut cache, &shelf, 1);
@@ -282,7 +284,7 @@ mod tests {
         let mut rounds = 0;
         loop {
             for number in [1, 2, 7, 1] {
-                let mut rows = Rows::new(&mut cache, &shelf, 2);
+                let mut rows = Rows::new(&mut cache, &shelf, at(2));
                 rows.put(Tally { number: 9, times: 5, position: 0 }).unwrap();
                 let edited = rows.edit_or(&(number,), || Tally { number, times: 0, position: 0 });
                 edited.map(|tally| tally.times += 1).unwrap_or_default();

@@ -397,7 +397,7 @@ fn fold_once(
 ) -> Result<Result<(), (usize, String)>, ViewError> {
     for (number, event) in events.iter().enumerate() {
         for fact in event.facts() {
-            let mut rows = Rows::new(cache, session, event.position);
+            let mut rows = Rows::new(cache, session, fact.stamp());
             // A fold that panics is a bug like any other: it halts its projection and no other.
             let folded = catch_unwind(AssertUnwindSafe(|| (projection.fold)(&mut rows, &fact)))
                 .unwrap_or_else(|_| Err(FoldError::Contradiction("the fold panicked".to_owned())));

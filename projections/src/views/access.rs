@@ -5,7 +5,7 @@ use event_schemas::{AccessEvent, AccountId, CommerceEvent, Timestamp};
 
 use crate::{
     Column as _, Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions,
-    page::Order, projection::add,
+    projection::add,
 };
 
 text_enum! {
@@ -51,6 +51,9 @@ row! {
         recorded_at: Timestamp,
     }
     index "kind, entry";
+    index "caller, entry";
+    index "account_id, entry";
+    index "since, entry";
 }
 
 row! {
@@ -69,7 +72,7 @@ row! {
 
 /// What was refused at the door.
 pub const ACCESS: Projection =
-    Projection { name: "access", version: 1, tables: &[AccessEntry::TABLE, AccessDay::TABLE], for_analysts: false, fold };
+    Projection { name: "access", version: 2, tables: &[AccessEntry::TABLE, AccessDay::TABLE], for_analysts: false, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Access(event) = fact.event else { return Ok(()) };
@@ -128,15 +131,47 @@ fn entry(fact: &Fact<'_>, event: &AccessEvent) -> AccessEntry {
     }
 }
 
+/// Which entries of what was refused to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccessFilter {
+    /// Only of this kind.
+    pub kind: Option<AccessKind>,
+    /// Only of this caller, as the log names them.
+    pub caller: Option<String>,
+    /// Only failed logins at this account.
+    pub account_id: Option<AccountId>,
+    /// Only since this time or later.
+    pub from: Option<Timestamp>,
+    /// Only since before this time.
+    pub to: Option<Timestamp>,
+}
+
+sortings! {
+    /// How to sort what was refused.
+    AccessSort {
+        /// In the order of the log.
+        Entry "entry": "t.entry";
+    }
+}
+
 impl Reader<'_> {
-    /// What was refused at the door, the latest first; of one kind, if asked.
+    /// What was refused at the door.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn access(&self, kind: Option<AccessKind>, page: &Page) -> Result<Listed<AccessEntry>, ViewError> {
+    pub fn access(
+        &self,
+        filter: &AccessFilter,
+        sort: AccessSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<AccessEntry>, ViewError> {
         let mut conditions = Conditions::default();
-        conditions.many(kind.as_ref(), "t.kind", true);
-        self.page(&conditions, Order::new("entry", &["t.entry"], true), page)
+        conditions.many(filter.kind.as_ref(), "t.kind", true);
+        conditions.many(filter.caller.as_ref(), "t.caller", true);
+        conditions.many(filter.account_id.as_ref(), "t.account_id", true);
+        conditions.between("t.since", filter.from.as_ref(), filter.to.as_ref(), false);
+        self.page(&conditions, sort.order(descending), page)
     }
 
     /// How often what was refused, on each day from one (inclusive) to another (exclusive).

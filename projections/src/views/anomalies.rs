@@ -14,15 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Column, Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
     conditions::{Conditions, list},
-    page::Order,
     projection::add,
     views::statistics::{Verdict, Weeks, judge_count, judge_money},
 };
 
 /// How many earlier weeks say what is ordinary.
-const WEEKS: u64 = 12;
+pub(super) const WEEKS: u64 = 12;
 /// At most so many events are named behind an anomaly.
-const MOST_POSITIONS: usize = 100;
+pub(super) const MOST_POSITIONS: usize = 100;
 
 text_enum! {
     /// What was judged.
@@ -49,9 +48,14 @@ text_enum! {
 }
 
 impl Severity {
-    fn of(tail: f64) -> Option<Self> {
+    pub(super) fn of(tail: f64) -> Option<Self> {
         let by_chance = [(1e-6, Self::Critical), (2e-5, Self::High), (2e-4, Self::Medium), (2e-3, Self::Low)];
         by_chance.into_iter().find(|(chance, _)| tail < *chance).map(|(_, severity)| severity)
+    }
+
+    /// This one and all that are more unusual.
+    pub(super) fn and_above(self) -> Vec<Self> {
+        [Self::Low, Self::Medium, Self::High, Self::Critical].into_iter().filter(|severity| *severity >= self).collect()
     }
 }
 
@@ -334,7 +338,7 @@ fn reason(day: NaiveDate, currency: Currency, metric: AnomalyMetric, observed: i
 }
 
 /// `chance about 1 in 25,000`, in two significant digits.
-fn chance(tail: f64) -> String {
+pub(super) fn chance(tail: f64) -> String {
     if tail < 1e-9 {
         return "chance below 1 in 1,000,000,000".to_owned();
     }
@@ -344,7 +348,7 @@ fn chance(tail: f64) -> String {
 }
 
 /// A number with commas between thousands.
-fn grouped(number: i64) -> String {
+pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (index, digit) in digits.chars().enumerate() {
@@ -373,24 +377,36 @@ pub struct AnomalyFilter {
     pub after: Option<u64>,
 }
 
+sortings! {
+    /// How to sort anomalies.
+    AnomalySort {
+        /// By day.
+        Day "day": "t.day", "t.currency", "t.metric";
+    }
+}
+
 impl Reader<'_> {
-    /// Anomalies, the latest day first.
+    /// Anomalies.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn anomalies(&self, filter: &AnomalyFilter, page: &Page) -> Result<Listed<Anomaly>, ViewError> {
+    pub fn anomalies(
+        &self,
+        filter: &AnomalyFilter,
+        sort: AnomalySort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<Anomaly>, ViewError> {
         let mut conditions = Conditions::default();
         if let Some(at_least) = filter.at_least {
-            let all = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-            let wanted: Vec<_> = all.into_iter().filter(|severity| *severity >= at_least).collect();
-            conditions.check("t.severity IN (SELECT value FROM json_each(?))", vec![list(&wanted)]);
+            conditions.check("t.severity IN (SELECT value FROM json_each(?))", vec![list(&at_least.and_above())]);
         }
         // There are a few a day at most, so those along the way to a page are not many.
         conditions.check_when(filter.metric.as_ref(), "t.metric = ?");
         conditions.check_when(filter.currency.as_ref(), "t.currency = ?");
         conditions.between("t.day", filter.from.as_ref(), filter.to.as_ref(), true);
         conditions.check_when(filter.after.as_ref(), "t.position > ?");
-        self.page(&conditions, Order::new("day", &["t.day", "t.currency", "t.metric"], true), page)
+        self.page(&conditions, sort.order(descending), page)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use event_schemas::{ApiKeyEvent, ApiKeyId, CommerceEvent, Timestamp};
 
-use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order};
+use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions};
 
 row! {
     /// A key by which a service calls the API.
@@ -22,11 +22,13 @@ row! {
         /// When it was revoked.
         revoked_at: Option<Timestamp>,
     }
+    version of "api_key";
     index "issued_at, api_key_id";
+    index "label, api_key_id";
 }
 
 /// The API keys.
-pub const API_KEYS: Projection = Projection { name: "api_keys", version: 1, tables: &[ApiKey::TABLE], for_analysts: false, fold };
+pub const API_KEYS: Projection = Projection { name: "api_keys", version: 2, tables: &[ApiKey::TABLE], for_analysts: false, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::ApiKey(event) = fact.event else { return Ok(()) };
@@ -38,6 +40,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
             issued_at: fact.occurred_at,
             expires_at: issued.expires_at,
             revoked_at: None,
+            version: fact.sequence,
             position: fact.position,
         })?),
         ApiKeyEvent::ApiKeyRevoked(_) => {
@@ -46,6 +49,25 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
             key.revoked_at = Some(fact.occurred_at);
             Ok(())
         }
+    }
+}
+
+/// Which API keys to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ApiKeyFilter {
+    /// Only those that were revoked (or only those that were not).
+    pub revoked: Option<bool>,
+    /// Only those that stop working before.
+    pub expires_before: Option<Timestamp>,
+}
+
+sortings! {
+    /// How to sort API keys.
+    ApiKeySort {
+        /// By when they were issued.
+        Issued "issued": "t.issued_at", "t.api_key_id";
+        /// By what they are for.
+        Label "label": "t.label", "t.api_key_id";
     }
 }
 
@@ -58,11 +80,24 @@ impl Reader<'_> {
         self.row(&(id,))
     }
 
-    /// API keys, the one issued last first; the revoked ones too.
+    /// API keys; the revoked ones too, unless the filter says otherwise. There are few.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn api_keys(&self, page: &Page) -> Result<Listed<ApiKey>, ViewError> {
-        self.page(&Conditions::default(), Order::new("issued", &["t.issued_at", "t.api_key_id"], true), page)
+    pub fn api_keys(
+        &self,
+        filter: &ApiKeyFilter,
+        sort: ApiKeySort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<ApiKey>, ViewError> {
+        let mut conditions = Conditions::default();
+        match filter.revoked {
+            Some(true) => conditions.check("t.revoked_at IS NOT NULL", Vec::new()),
+            Some(false) => conditions.check("t.revoked_at IS NULL", Vec::new()),
+            None => {}
+        }
+        conditions.check_when(filter.expires_before.as_ref(), "t.expires_at < ?");
+        self.page(&conditions, sort.order(descending), page)
     }
 }

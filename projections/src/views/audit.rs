@@ -2,7 +2,7 @@
 
 use event_schemas::{AuditEvent, CommerceEvent, Timestamp};
 
-use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order};
+use crate::{Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions};
 
 text_enum! {
     /// What somebody did with data.
@@ -100,16 +100,30 @@ pub struct AuditFilter {
     pub subject: Option<String>,
 }
 
+sortings! {
+    /// How to sort the audit.
+    AuditSort {
+        /// In the order of the log.
+        Entry "entry": "t.entry", "t.item";
+    }
+}
+
 impl Reader<'_> {
-    /// Who looked at what, the latest first.
+    /// Who looked at what.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listed<AuditEntry>, ViewError> {
+    pub fn audit(
+        &self,
+        filter: &AuditFilter,
+        sort: AuditSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<AuditEntry>, ViewError> {
         let mut conditions = Conditions::default();
         conditions.many(filter.kind.as_ref(), "t.kind", true);
         conditions.many(filter.reader.as_ref(), "t.reader", true);
         conditions.many(filter.subject.as_ref(), "t.subject", true);
-        self.page(&conditions, Order::new("entry", &["t.entry", "t.item"], true), page)
+        self.page(&conditions, sort.order(descending), page)
     }
 }

@@ -26,13 +26,14 @@ row! {
         /// When it last changed.
         updated_at: Timestamp,
     }
+    version of "category";
     index "slug";
     index "parent_id";
 }
 
 /// The category tree.
 pub const CATEGORIES: Projection =
-    Projection { name: "categories", version: 1, tables: &[Category::TABLE], for_analysts: true, fold };
+    Projection { name: "categories", version: 2, tables: &[Category::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Category(event) = fact.event else { return Ok(()) };
@@ -45,6 +46,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
             archived: false,
             created_at: fact.occurred_at,
             updated_at: fact.occurred_at,
+            version: fact.sequence,
             position: fact.position,
         })?);
     }

@@ -14,7 +14,6 @@ use event_schemas::{
 use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
     conditions::Conditions,
-    page::Order,
     projection::{add, subtract},
     views::order_money::{TakenBack, take_back},
 };
@@ -307,6 +306,16 @@ pub struct JournalFilter {
     pub to: Option<Timestamp>,
 }
 
+sortings! {
+    /// How to sort the lines of the journal.
+    JournalSort {
+        /// By when they were booked, and in the order of the log where that is equal.
+        Booked "booked": "t.booked_at", "t.entry", "t.line";
+        /// In the order of the log.
+        Entry "entry": "t.entry", "t.line";
+    }
+}
+
 /// All accounts of one currency; debits and credits are equal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialBalance {
@@ -338,16 +347,23 @@ impl Reader<'_> {
         Ok(found.into_values().collect())
     }
 
-    /// Lines of the journal by when they were booked, and in the order of the log where that is equal.
+    /// Lines of the journal.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn journal_lines(&self, filter: &JournalFilter, page: &Page) -> Result<Listed<JournalLine>, ViewError> {
+    pub fn journal_lines(
+        &self,
+        filter: &JournalFilter,
+        sort: JournalSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<JournalLine>, ViewError> {
+        let in_order = sort == JournalSort::Booked;
         let mut conditions = Conditions::default();
-        conditions.many(filter.account.as_ref(), "t.account", true);
-        conditions.many(filter.currency.as_ref(), "t.currency", true);
+        conditions.many(filter.account.as_ref(), "t.account", in_order);
+        conditions.many(filter.currency.as_ref(), "t.currency", in_order);
         conditions.few(filter.order_id.as_ref(), "t.order_id");
-        conditions.between("t.booked_at", filter.from.as_ref(), filter.to.as_ref(), true);
-        self.page(&conditions, Order::new("booked", &["t.booked_at", "t.entry", "t.line"], false), page)
+        conditions.between("t.booked_at", filter.from.as_ref(), filter.to.as_ref(), in_order);
+        self.page(&conditions, sort.order(descending), page)
     }
 }

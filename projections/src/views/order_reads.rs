@@ -6,7 +6,7 @@ use event_schemas::{CountryCode, Currency, CustomerId, FulfilmentStatus, OrderId
 
 use crate::{
     Fulfilment, Listed, Order, OrderChargeRow, OrderDiscountRow, OrderLineRow, OrderReturn, Page, Reader, Row, ViewError,
-    conditions::Conditions, page,
+    conditions::Conditions,
 };
 
 /// Which orders to list; all that is absent does not restrict.
@@ -32,16 +32,16 @@ pub struct OrderFilter {
     pub to: Option<Timestamp>,
 }
 
-/// How to sort orders.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OrderSort {
-    /// By when they were placed.
-    #[default]
-    Placed,
-    /// By when they last changed.
-    Updated,
-    /// By what the buyer owes, whatever the currency.
-    Gross,
+sortings! {
+    /// How to sort orders.
+    OrderSort {
+        /// By when they were placed.
+        Placed "placed": "t.placed_at", "t.order_id";
+        /// By when they last changed.
+        Updated "updated": "t.updated_at", "t.order_id";
+        /// By what the buyer owes, whatever the currency.
+        Gross "gross": "t.gross_minor", "t.order_id";
+    }
 }
 
 impl Reader<'_> {
@@ -64,11 +64,6 @@ impl Reader<'_> {
         descending: bool,
         page: &Page,
     ) -> Result<Listed<Order>, ViewError> {
-        let (name, by): (_, &[_]) = match sort {
-            OrderSort::Placed => ("placed", &["t.placed_at", "t.order_id"]),
-            OrderSort::Updated => ("updated", &["t.updated_at", "t.order_id"]),
-            OrderSort::Gross => ("gross", &["t.gross_minor", "t.order_id"]),
-        };
         let in_order = sort == OrderSort::Placed;
         let mut conditions = Conditions::default();
         conditions.few(filter.customer_id.as_ref(), "t.customer_id");
@@ -81,7 +76,7 @@ impl Reader<'_> {
         conditions.many(filter.currency.as_ref(), "t.currency", in_order);
         conditions.few(filter.number.as_ref(), "t.number");
         conditions.between("t.placed_at", filter.from.as_ref(), filter.to.as_ref(), in_order);
-        self.page(&conditions, page::Order::new(name, by, descending), page)
+        self.page(&conditions, sort.order(descending), page)
     }
 
     /// The orders of ids, for a batch in one statement.

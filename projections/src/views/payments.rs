@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use event_schemas::{CommerceEvent, Currency, Money, OrderId, PaymentEvent, PaymentId, PaymentOpened, RefundId, Timestamp};
 
 use crate::{
-    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, page::Order,
-    projection::add,
+    Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError, conditions::Conditions, projection::add,
 };
 
 text_enum! {
@@ -77,10 +76,14 @@ row! {
         /// When it last changed.
         updated_at: Timestamp,
     }
+    version of "payment";
     index "order_id, opened_at";
     index "opened_at, payment_id";
     index "status, opened_at, payment_id";
     index "gateway, opened_at, payment_id";
+    index "currency, opened_at, payment_id";
+    index "updated_at, payment_id";
+    index "amount_minor, payment_id";
 }
 
 text_enum! {
@@ -122,7 +125,7 @@ row! {
 
 /// The payments and their refunds.
 pub const PAYMENTS: Projection =
-    Projection { name: "payments", version: 1, tables: &[Payment::TABLE, Refund::TABLE], for_analysts: true, fold };
+    Projection { name: "payments", version: 2, tables: &[Payment::TABLE, Refund::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Payment(event) = fact.event else { return Ok(()) };
@@ -154,6 +157,7 @@ fn open(rows: &mut Rows<'_>, fact: &Fact<'_>, opened: &PaymentOpened) -> Result<
         decline_message: None,
         opened_at: fact.occurred_at,
         updated_at: fact.occurred_at,
+        version: fact.sequence,
         position: fact.position,
     })?)
 }
@@ -260,10 +264,24 @@ pub struct PaymentFilter {
     pub status: Option<PaymentStatus>,
     /// Only through this gateway.
     pub gateway: Option<String>,
+    /// Only in this currency.
+    pub currency: Option<Currency>,
     /// Only opened at or after.
     pub from: Option<Timestamp>,
     /// Only opened before.
     pub to: Option<Timestamp>,
+}
+
+sortings! {
+    /// How to sort payments.
+    PaymentSort {
+        /// By when they were opened.
+        Opened "opened": "t.opened_at", "t.payment_id";
+        /// By when they last changed.
+        Updated "updated": "t.updated_at", "t.payment_id";
+        /// By what is due, whatever the currency.
+        Amount "amount": "t.amount_minor", "t.payment_id";
+    }
 }
 
 impl Reader<'_> {
@@ -275,17 +293,25 @@ impl Reader<'_> {
         self.row(&(id,))
     }
 
-    /// Payments, the newest first.
+    /// Payments.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn payments(&self, filter: &PaymentFilter, page: &Page) -> Result<Listed<Payment>, ViewError> {
+    pub fn payments(
+        &self,
+        filter: &PaymentFilter,
+        sort: PaymentSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<Payment>, ViewError> {
+        let in_order = sort == PaymentSort::Opened;
         let mut conditions = Conditions::default();
         conditions.few(filter.order_id.as_ref(), "t.order_id");
-        conditions.many(filter.status.as_ref(), "t.status", true);
-        conditions.many(filter.gateway.as_ref(), "t.gateway", true);
-        conditions.between("t.opened_at", filter.from.as_ref(), filter.to.as_ref(), true);
-        self.page(&conditions, Order::new("opened", &["t.opened_at", "t.payment_id"], true), page)
+        conditions.many(filter.status.as_ref(), "t.status", in_order);
+        conditions.many(filter.gateway.as_ref(), "t.gateway", in_order);
+        conditions.many(filter.currency.as_ref(), "t.currency", in_order);
+        conditions.between("t.opened_at", filter.from.as_ref(), filter.to.as_ref(), in_order);
+        self.page(&conditions, sort.order(descending), page)
     }
 
     /// The payments of each order, the oldest first, for a batch of orders in one statement.

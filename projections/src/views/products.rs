@@ -55,6 +55,7 @@ row! {
         /// When it last changed.
         updated_at: Timestamp,
     }
+    version of "product";
     index "slug";
     index "title_lower, product_id";
     index "created_at, product_id";
@@ -157,7 +158,7 @@ row! {
 /// The catalog as shoppers see it.
 pub const PRODUCTS: Projection = Projection {
     name: "products",
-    version: 1,
+    version: 2,
     tables: &[
         Product::TABLE,
         ProductCategory::TABLE,
@@ -236,6 +237,7 @@ fn create(rows: &mut Rows<'_>, fact: &Fact<'_>, created: &ProductCreated) -> Res
         published_at: None,
         archived_at: None,
         updated_at: fact.occurred_at,
+        version: fact.sequence,
         position: fact.position,
     })?;
     put_categories(rows, created.product_id, &created.category_ids)?;

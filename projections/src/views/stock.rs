@@ -9,7 +9,6 @@ use event_schemas::{
 use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
     conditions::Conditions,
-    page::Order,
     projection::{add, subtract},
 };
 
@@ -41,8 +40,11 @@ row! {
         /// When it last changed.
         updated_at: Timestamp,
     }
+    version of "stock";
     index "low, sku, location";
     index "location, sku";
+    index "available, sku, location";
+    index "updated_at, sku, location";
 }
 
 text_enum! {
@@ -77,7 +79,7 @@ row! {
 
 /// The stock levels.
 pub const STOCK: Projection =
-    Projection { name: "stock", version: 1, tables: &[StockLevel::TABLE, Reservation::TABLE], for_analysts: true, fold };
+    Projection { name: "stock", version: 2, tables: &[StockLevel::TABLE, Reservation::TABLE], for_analysts: true, fold };
 
 fn held_in(stream: &StreamId) -> Result<(Sku, LocationId), FoldError> {
     let StockId { sku, location } = stream.aggregate_id.parse()?;
@@ -104,6 +106,7 @@ fn level(
         low_stock_threshold: None,
         low: false,
         updated_at: fact.occurred_at,
+        version: fact.sequence,
         position: fact.position,
     })?;
     change(level)?;
@@ -221,6 +224,18 @@ pub struct StockFilter {
     pub low: Option<bool>,
 }
 
+sortings! {
+    /// How to sort stock levels.
+    StockSort {
+        /// By SKU, then location.
+        Sku "sku": "t.sku", "t.location";
+        /// By the units that are there and free.
+        Available "available": "t.available", "t.sku", "t.location";
+        /// By when they last changed.
+        Updated "updated": "t.updated_at", "t.sku", "t.location";
+    }
+}
+
 impl Reader<'_> {
     /// The stock of one SKU at one location.
     ///
@@ -243,17 +258,24 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// Stock levels by SKU and location.
+    /// Stock levels.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn stock_levels(&self, filter: &StockFilter, page: &Page) -> Result<Listed<StockLevel>, ViewError> {
+    pub fn stock_levels(
+        &self,
+        filter: &StockFilter,
+        sort: StockSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<StockLevel>, ViewError> {
+        let in_order = sort == StockSort::Sku;
         let mut conditions = Conditions::default();
         if let Some(skus) = &filter.skus {
             conditions.few_of(skus, "t.sku");
         }
-        conditions.many(filter.location.as_ref(), "t.location", true);
-        conditions.many(filter.low.as_ref(), "t.low", true);
-        self.page(&conditions, Order::new("sku", &["t.sku", "t.location"], false), page)
+        conditions.many(filter.location.as_ref(), "t.location", in_order);
+        conditions.many(filter.low.as_ref(), "t.low", in_order);
+        self.page(&conditions, sort.order(descending), page)
     }
 }

@@ -5,7 +5,6 @@ use event_schemas::{CommerceEvent, Timestamp, WebhookEvent, WebhookId, WebhookPa
 use crate::{
     Fact, FoldError, Listed, Page, Projection, Reader, Row as _, Rows, ViewError,
     conditions::Conditions,
-    page::Order,
     projection::{add, subtract},
 };
 
@@ -33,7 +32,9 @@ row! {
         /// When it was last changed, paused or resumed.
         updated_at: Timestamp,
     }
+    version of "webhook";
     index "created_at, webhook_id";
+    index "updated_at, webhook_id";
 }
 
 row! {
@@ -56,7 +57,7 @@ row! {
 
 /// The webhooks.
 pub const WEBHOOKS: Projection =
-    Projection { name: "webhooks", version: 1, tables: &[Webhook::TABLE, WebhookFailure::TABLE], for_analysts: false, fold };
+    Projection { name: "webhooks", version: 2, tables: &[Webhook::TABLE, WebhookFailure::TABLE], for_analysts: false, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Webhook(event) = fact.event else { return Ok(()) };
@@ -71,6 +72,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
             undelivered: 0,
             created_at: fact.occurred_at,
             updated_at: fact.occurred_at,
+            version: fact.sequence,
             position: fact.position,
         })?),
         WebhookEvent::WebhookChanged(changed) => {
@@ -106,6 +108,7 @@ fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
         }
         WebhookEvent::WebhookDeliveryRetried(retried) => {
             let key = (webhook_id, retried.position);
+            known(rows, webhook_id)?;
             // Staff may have anything sent again, also what was delivered.
             if rows.get::<WebhookFailure>(&key)?.is_some() {
                 rows.delete::<WebhookFailure>(&key)?;
@@ -127,6 +130,31 @@ fn change<'r>(rows: &'r mut Rows<'_>, fact: &Fact<'_>, id: WebhookId) -> Result<
     Ok(webhook)
 }
 
+/// Which webhooks to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WebhookFilter {
+    /// Only those that are paused (or only those that are not).
+    pub paused: Option<bool>,
+    /// Only those that have something undelivered (or only those that have nothing).
+    pub undelivered: Option<bool>,
+}
+
+sortings! {
+    /// How to sort webhooks.
+    WebhookSort {
+        /// By when they were set up.
+        Created "created": "t.created_at", "t.webhook_id";
+        /// By when they were last changed, paused or resumed.
+        Updated "updated": "t.updated_at", "t.webhook_id";
+    }
+
+    /// How to sort what a webhook could not deliver.
+    WebhookFailureSort {
+        /// By the place of the event in the log.
+        Event "event": "t.event_position";
+    }
+}
+
 impl Reader<'_> {
     /// The webhook of an id, unless it was removed.
     ///
@@ -136,21 +164,44 @@ impl Reader<'_> {
         self.row(&(id,))
     }
 
-    /// Webhooks, the one set up last first; not those that were removed.
+    /// Webhooks; not those that were removed. There are few.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn webhooks(&self, page: &Page) -> Result<Listed<Webhook>, ViewError> {
-        self.page(&Conditions::default(), Order::new("created", &["t.created_at", "t.webhook_id"], true), page)
+    pub fn webhooks(
+        &self,
+        filter: &WebhookFilter,
+        sort: WebhookSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<Webhook>, ViewError> {
+        let mut conditions = Conditions::default();
+        match filter.paused {
+            Some(true) => conditions.check("t.paused IS NOT NULL", Vec::new()),
+            Some(false) => conditions.check("t.paused IS NULL", Vec::new()),
+            None => {}
+        }
+        match filter.undelivered {
+            Some(true) => conditions.check("t.undelivered > 0", Vec::new()),
+            Some(false) => conditions.check("t.undelivered = 0", Vec::new()),
+            None => {}
+        }
+        self.page(&conditions, sort.order(descending), page)
     }
 
-    /// What a webhook could not deliver and was not sent again, the latest event first.
+    /// What a webhook could not deliver and was not sent again.
     ///
     /// # Errors
     /// If the store cannot be read or a cursor is of another list.
-    pub fn webhook_failures(&self, id: WebhookId, page: &Page) -> Result<Listed<WebhookFailure>, ViewError> {
+    pub fn webhook_failures(
+        &self,
+        id: WebhookId,
+        sort: WebhookFailureSort,
+        descending: bool,
+        page: &Page,
+    ) -> Result<Listed<WebhookFailure>, ViewError> {
         let mut conditions = Conditions::default();
         conditions.many(Some(&id), "t.webhook_id", true);
-        self.page(&conditions, Order::new("event", &["t.event_position"], true), page)
+        self.page(&conditions, sort.order(descending), page)
     }
 }

@@ -56,7 +56,7 @@ async fn an_analyst_reads_described_views_and_nothing_else() {
     // Who may do what, and who was refused, is none of it: neither the views nor how far they have come.
     let shown = ask(&server, &ana, "SELECT count(*) FROM analytics.freshness").unwrap();
     assert_eq!(shown.trim(), open.count().to_string());
-    for table in ["accounts", "roles", "api_keys", "access", "access_by_day", "webhooks", "webhook_failures"] {
+    for table in ["accounts", "roles", "api_keys", "access", "access_by_day", "audit", "webhooks", "webhook_failures"] {
         let refused = ask(&server, &ana, &format!("SELECT count(*) FROM analytics.{table}")).unwrap_err();
         assert!(refused.contains("does not exist"), "{table}: {refused}");
     }

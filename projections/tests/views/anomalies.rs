@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use event_schemas::*;
-use projections::{ANOMALIES, Anomaly, AnomalyFilter, AnomalyMetric, Page, Severity};
+use projections::{ANOMALIES, Anomaly, AnomalyFilter, AnomalyMetric, AnomalySort, Page, Severity};
 
 use crate::{
     runner::followed_by,
@@ -61,7 +61,9 @@ async fn found(home: &Home, history: &History) -> Vec<Anomaly> {
     static FOUND: AtomicU32 = AtomicU32::new(0);
     let views = home.views(&format!("{}.db", FOUND.fetch_add(1, Relaxed)));
     followed_by(&[&ANOMALIES], &history.log().await, &views, 1_000).await;
-    let listed = views.read_blocking(|reader| reader.anomalies(&AnomalyFilter::default(), &Page::first(100))).unwrap();
+    let listed = views
+        .read_blocking(|reader| reader.anomalies(&AnomalyFilter::default(), AnomalySort::Day, true, &Page::first(100)))
+        .unwrap();
     listed.items.into_iter().map(|(_, anomaly)| anomaly).collect()
 }
 

@@ -51,7 +51,9 @@ async fn who_was_shown_what_of_whom_is_listed_by_reader_and_by_subject(home: Hom
     history.happens("2026-01-03", exported("auditor:eve"), day(2, 0));
     let views = home.views("views.db");
     followed(&history.log().await, &views, 1_000).await;
-    let list = |filter: AuditFilter, page: Page| views.read_blocking(move |reader| reader.audit(&filter, &page)).unwrap();
+    let list = |filter: AuditFilter, page: Page| {
+        views.read_blocking(move |reader| reader.audit(&filter, AuditSort::Entry, true, &page)).unwrap()
+    };
     let told = |filter: AuditFilter| {
         let told = |(_, entry): (_, AuditEntry)| format!("{} {} {}", entry.entry, entry.reader, entry.subject);
         list(filter, Page::first(9)).items.into_iter().map(told).collect::<Vec<_>>()

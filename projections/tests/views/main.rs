@@ -7,9 +7,11 @@ mod store;
 
 mod access;
 mod analytics;
+mod abuse;
 mod anomalies;
 mod audit;
 mod digest;
+mod filters;
 mod money;
 mod nodes;
 mod plans;
@@ -17,3 +19,4 @@ mod reads;
 mod rebuild;
 mod runner;
 mod shop;
+mod versions;

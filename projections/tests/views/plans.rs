@@ -11,6 +11,7 @@ use projections::*;
 use crate::{
     access::many,
     audit,
+    filters::*,
     runner::followed,
     shop::{History, cancel, day, id, line, pay, place, placed, product, ship},
     store::Home,
@@ -22,6 +23,7 @@ const PRODUCTS: u128 = 2_500;
 const ORDERS: u128 = 4_000;
 /// Accounts, API keys, webhooks, and half of what was refused at the door.
 const DOOR: u128 = 1_500;
+const PROMOTIONS: u128 = 2_000;
 /// As in the code: so many rows are few.
 const FEW: u64 = 1_000;
 const PAGE: u32 = 20;
@@ -48,6 +50,8 @@ fn large_shop() -> History {
         review(&mut history, number, at);
     }
     many(&mut history, DOOR);
+    (0..PROMOTIONS).for_each(|number| promotion(&mut history, number));
+    (0..DOOR).for_each(|number| person(&mut history, number));
     audit::many(&mut history, DOOR);
     history
 }
@@ -59,152 +63,32 @@ fn review(history: &mut History, number: u128, at: Timestamp) {
     history.happens(review_id, ReviewEvent::from(submitted), at);
 }
 
-fn gbp() -> Currency {
-    Currency::new("GBP").unwrap()
+fn person(history: &mut History, number: u128) {
+    let person_id = PersonId(id(90_000 + number));
+    let placed = LegalHoldPlaced { name: "case 7".to_owned(), reason: "a dispute".to_owned() };
+    history.happens(person_id, PersonEvent::from(placed), day(1, number as i64));
 }
 
-/// A filter with one restriction, and what it is called.
-type Restricted<F> = Vec<(&'static str, F)>;
-
-/// Each restriction alone, none, and some together. The pattern names every field, so that none is forgotten.
-fn product_filters() -> Restricted<ProductFilter> {
-    let none = ProductFilter::default;
-    let ProductFilter { state: _, category_ids: _, attributes: _, price: _, available: _, search: _ } = none();
-    let published = Some(ProductState::Published);
-    let category = |number| Some(vec![CategoryId(id(number))]);
-    let garden = vec![("origin".to_owned(), vec!["garden 1".to_owned()])];
-    let price = |from, to| Some((gbp(), from, to));
-    vec![
-        ("none", none()),
-        ("state", ProductFilter { state: published, ..none() }),
-        ("a state that none is in", ProductFilter { state: Some(ProductState::Archived), ..none() }),
-        ("category", ProductFilter { category_ids: category(50), ..none() }),
-        ("every category", ProductFilter { category_ids: Some((50..53).map(|n| CategoryId(id(n))).collect()), ..none() }),
-        ("no category", ProductFilter { category_ids: category(1), ..none() }),
-        ("attributes", ProductFilter { attributes: garden.clone(), ..none() }),
-        ("price", ProductFilter { price: price(Some(300), Some(2_600)), ..none() }),
-        ("the cheapest", ProductFilter { price: price(None, Some(300)), ..none() }),
-        ("the dearest", ProductFilter { price: price(Some(2_700), None), ..none() }),
-        ("available", ProductFilter { available: Some(true), ..none() }),
-        ("search", ProductFilter { search: Some("tea".to_owned()), ..none() }),
-        ("a shopper's", ProductFilter { state: published, category_ids: category(51), available: Some(true), ..none() }),
-        ("a shopper's, broad", ProductFilter { state: published, attributes: garden, price: price(Some(1), None), ..none() }),
-    ]
-}
-
-fn order_filters() -> Restricted<OrderFilter> {
-    let none = OrderFilter::default;
-    let OrderFilter {
-        customer_id: _,
-        statuses: _,
-        payment_status: _,
-        fulfilment_status: _,
-        country: _,
-        currency: _,
-        number: _,
-        from: _,
-        to: _,
-    } = none();
-    let country = || Some(CountryCode::new("GB").unwrap());
-    let customer_id = || Some(CustomerId::new("customer-3").unwrap());
-    let (pending, cancelled) = (OrderStatus::Pending, OrderStatus::Cancelled);
-    vec![
-        ("none", none()),
-        ("customer", OrderFilter { customer_id: customer_id(), ..none() }),
-        ("a status of many", OrderFilter { statuses: Some(vec![pending]), ..none() }),
-        ("a status of few", OrderFilter { statuses: Some(vec![cancelled]), ..none() }),
-        ("statuses", OrderFilter { statuses: Some(vec![pending, cancelled]), ..none() }),
-        ("no status", OrderFilter { statuses: Some(vec![]), ..none() }),
-        ("payment status", OrderFilter { payment_status: Some(OrderPaymentStatus::Paid), ..none() }),
-        ("fulfilment status", OrderFilter { fulfilment_status: Some(FulfilmentStatus::Shipped), ..none() }),
-        ("country", OrderFilter { country: country(), ..none() }),
-        ("a country of none", OrderFilter { country: Some(CountryCode::new("NO").unwrap()), ..none() }),
-        ("currency", OrderFilter { currency: Some(gbp()), ..none() }),
-        ("number", OrderFilter { number: Some("D-7".to_owned()), ..none() }),
-        ("a day", OrderFilter { from: Some(day(30, 0)), to: Some(day(31, 0)), ..none() }),
-        ("from", OrderFilter { from: Some(day(20, 0)), ..none() }),
-        ("to", OrderFilter { to: Some(day(80, 0)), ..none() }),
-        ("country and status", OrderFilter { country: country(), statuses: Some(vec![pending, cancelled]), ..none() }),
-        ("country from", OrderFilter { country: country(), from: Some(day(3, 0)), ..none() }),
-        ("customer and status", OrderFilter { customer_id: customer_id(), statuses: Some(vec![pending]), ..none() }),
-    ]
-}
-
-fn payment_filters() -> Restricted<PaymentFilter> {
-    let none = PaymentFilter::default;
-    let PaymentFilter { order_id: _, status: _, gateway: _, from: _, to: _ } = none();
-    vec![
-        ("none", none()),
-        ("order", PaymentFilter { order_id: Some(OrderId(id(10_007))), ..none() }),
-        ("status", PaymentFilter { status: Some(PaymentStatus::Captured), ..none() }),
-        ("gateway", PaymentFilter { gateway: Some("sandbox".to_owned()), ..none() }),
-        ("from", PaymentFilter { from: Some(day(50, 0)), ..none() }),
-        ("to", PaymentFilter { to: Some(day(50, 0)), ..none() }),
-        ("both", PaymentFilter { status: Some(PaymentStatus::Captured), gateway: Some("sandbox".to_owned()), ..none() }),
-    ]
-}
-
-fn stock_filters() -> Restricted<StockFilter> {
-    let none = StockFilter::default;
-    let StockFilter { skus: _, location: _, low: _ } = none();
-    let location = || Some(LocationId::new("main").unwrap());
-    vec![
-        ("none", none()),
-        ("skus", StockFilter { skus: Some((3..9).map(|number| crate::shop::sku(&format!("SKU-{number}"))).collect()), ..none() }),
-        ("location", StockFilter { location: location(), ..none() }),
-        ("low", StockFilter { low: Some(true), ..none() }),
-        ("not low", StockFilter { low: Some(false), ..none() }),
-        ("both", StockFilter { low: Some(false), location: location(), ..none() }),
-    ]
-}
-
-fn journal_filters() -> Restricted<JournalFilter> {
-    let none = JournalFilter::default;
-    let JournalFilter { account: _, currency: _, order_id: _, from: _, to: _ } = none();
-    let account = || Some("receivable".to_owned());
-    vec![
-        ("none", none()),
-        ("account", JournalFilter { account: account(), ..none() }),
-        ("currency", JournalFilter { currency: Some(gbp()), ..none() }),
-        ("order", JournalFilter { order_id: Some(OrderId(id(10_007))), ..none() }),
-        ("from", JournalFilter { from: Some(day(90, 0)), ..none() }),
-        ("to", JournalFilter { to: Some(day(90, 0)), ..none() }),
-        ("a month of an account", JournalFilter { account: account(), from: Some(day(40, 0)), to: Some(day(70, 0)), ..none() }),
-    ]
-}
-
-fn anomaly_filters() -> Restricted<AnomalyFilter> {
-    let none = AnomalyFilter::default;
-    let AnomalyFilter { at_least: _, metric: _, currency: _, from: _, to: _, after: _ } = none();
-    let at = |number| Some(day(number, 0).date_naive());
-    vec![
-        ("none", none()),
-        ("severity", AnomalyFilter { at_least: Some(Severity::High), ..none() }),
-        ("metric", AnomalyFilter { metric: Some(AnomalyMetric::Orders), ..none() }),
-        ("currency", AnomalyFilter { currency: Some(gbp()), ..none() }),
-        ("from", AnomalyFilter { from: at(30), ..none() }),
-        ("to", AnomalyFilter { to: at(30), ..none() }),
-        ("after", AnomalyFilter { after: Some(1_000), ..none() }),
-    ]
-}
-
-fn audit_filters() -> Restricted<AuditFilter> {
-    let none = AuditFilter::default;
-    let AuditFilter { kind: _, reader: _, subject: _ } = none();
-    vec![
-        ("none", none()),
-        ("kind", AuditFilter { kind: Some(AuditKind::Export), ..none() }),
-        ("reader", AuditFilter { reader: Some("support:1".to_owned()), ..none() }),
-        ("subject", AuditFilter { subject: Some("order/2".to_owned()), ..none() }),
-        (
-            "all",
-            AuditFilter {
-                kind: Some(AuditKind::Read),
-                reader: Some("support:1".to_owned()),
-                subject: Some("order/2".to_owned()),
-            },
-        ),
-    ]
+fn promotion(history: &mut History, number: u128) {
+    let promotion_id = PromotionId(id(60_000 + number));
+    let created = PromotionCreated {
+        promotion_id,
+        name: format!("promotion {number}"),
+        code: CouponCode::new(format!("CODE{number}")).unwrap(),
+        effect: PromotionEffect::PercentOff { ppm: 100_000 },
+        starts_at: None,
+        ends_at: None,
+        usage_limit: None,
+    };
+    let at = day(1 + number as i64 / 40, number as i64 % 40 * 60);
+    history.happens(promotion_id, PromotionEvent::from(created), at);
+    for order in 0..number % 3 {
+        let redeemed = PromotionRedeemed { order_id: OrderId(id(10_000 + order)), customer_id: None };
+        history.happens(promotion_id, PromotionEvent::from(redeemed), at);
+    }
+    if number.is_multiple_of(3) {
+        history.happens(promotion_id, PromotionEvent::from(PromotionEnded {}), at);
+    }
 }
 
 /// What a test knows of a list: its cursors and how many rows it has.
@@ -235,43 +119,40 @@ fn lists() -> BTreeMap<&'static str, Vec<(String, List)>> {
                 add("products", format!("{name}, {sort:?} {descending}"), Box::new(list));
             }
         }
-        for sort in [OrderSort::Placed, OrderSort::Updated, OrderSort::Gross] {
-            let (OrderSort::Placed | OrderSort::Updated | OrderSort::Gross) = sort;
-            for (name, filter) in order_filters() {
-                let list = move |reader: &Reader<'_>, page: &Page| seen(reader.orders(&filter, sort, descending, page));
-                add("orders", format!("{name}, {sort:?} {descending}"), Box::new(list));
-            }
+        // Every list with each of its filters, in each of its orders.
+        macro_rules! sorted {
+            ($($list:ident by $sort:ident: $filters:expr),+ $(,)?) => {$(
+                for sort in $sort::ALL.iter().copied() {
+                    for (name, filter) in $filters {
+                        let list =
+                            move |reader: &Reader<'_>, page: &Page| seen(reader.$list(&filter, sort, descending, page));
+                        add(stringify!($list), format!("{name}, {sort:?} {descending}"), Box::new(list));
+                    }
+                }
+            )+};
+        }
+        sorted!(
+            orders by OrderSort: order_filters(),
+            payments by PaymentSort: payment_filters(),
+            stock_levels by StockSort: stock_filters(),
+            journal_lines by JournalSort: journal_filters(),
+            anomalies by AnomalySort: anomaly_filters(),
+            reviews by ReviewSort: review_filters(),
+            promotions by PromotionSort: promotion_filters(),
+            accounts by AccountSort: account_filters(),
+            api_keys by ApiKeySort: api_key_filters(),
+            webhooks by WebhookSort: webhook_filters(),
+            access by AccessSort: access_filters(),
+            audit by AuditSort: audit_filters(),
+            persons by PersonSort: person_filters(),
+        );
+        for number in [80_000, 80_001] {
+            let list = move |reader: &Reader<'_>, page: &Page| {
+                seen(reader.webhook_failures(WebhookId(id(number)), WebhookFailureSort::Event, descending, page))
+            };
+            add("webhook_failures", format!("{number} {descending}"), Box::new(list));
         }
     }
-    for (name, filter) in payment_filters() {
-        add("payments", name.to_owned(), Box::new(move |reader, page| seen(reader.payments(&filter, page))));
-    }
-    for (name, filter) in stock_filters() {
-        add("stock_levels", name.to_owned(), Box::new(move |reader, page| seen(reader.stock_levels(&filter, page))));
-    }
-    for (name, filter) in journal_filters() {
-        add("journal_lines", name.to_owned(), Box::new(move |reader, page| seen(reader.journal_lines(&filter, page))));
-    }
-    for (name, filter) in anomaly_filters() {
-        add("anomalies", name.to_owned(), Box::new(move |reader, page| seen(reader.anomalies(&filter, page))));
-    }
-    for (name, order, rating) in [("none", None, None), ("order", Some(OrderId(id(10_007))), None), ("rating", None, Some(2))] {
-        add("reviews", name.to_owned(), Box::new(move |reader, page| seen(reader.reviews(order, rating, page))));
-    }
-    let kinds = [AccessKind::Denied, AccessKind::LoginFailed, AccessKind::Limited, AccessKind::Banned];
-    for kind in kinds.map(Some).into_iter().chain([None]) {
-        add("access", format!("{kind:?}"), Box::new(move |reader, page| seen(reader.access(kind, page))));
-    }
-    for (name, filter) in audit_filters() {
-        add("audit", name.to_owned(), Box::new(move |reader, page| seen(reader.audit(&filter, page))));
-    }
-    for number in [80_000, 80_001] {
-        let list = move |reader: &Reader<'_>, page: &Page| seen(reader.webhook_failures(WebhookId(id(number)), page));
-        add("webhook_failures", number.to_string(), Box::new(list));
-    }
-    add("accounts", "all".to_owned(), Box::new(|reader, page| seen(reader.accounts(page))));
-    add("api_keys", "all".to_owned(), Box::new(|reader, page| seen(reader.api_keys(page))));
-    add("webhooks", "all".to_owned(), Box::new(|reader, page| seen(reader.webhooks(page))));
     lists
 }
 

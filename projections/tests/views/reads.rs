@@ -3,7 +3,7 @@
 use event_schemas::*;
 use projections::{
     CategoryFacet, Cursor, OrderFilter, OrderSort, Page, Product, ProductFilter, ProductSort, ProductState, Reservation, STOCK,
-    StockFilter, StockLevel, ViewError, Views, fold_in_memory,
+    StockFilter, StockLevel, StockSort, ViewError, Views, fold_in_memory,
 };
 
 use crate::{
@@ -270,7 +270,7 @@ async fn stock_is_set_aside_committed_and_shipped(home: Home) {
     assert_eq!(level(&history), (970, 5, 0, 955, true));
     let views = views_of(&home, &history).await;
     let filter = StockFilter { low: Some(true), ..StockFilter::default() };
-    let low = views.read_blocking(|reader| reader.stock_levels(&filter, &Page::first(10))).unwrap();
+    let low = views.read_blocking(|reader| reader.stock_levels(&filter, StockSort::Sku, false, &Page::first(10))).unwrap();
     assert_eq!(low.items.len(), 1);
     let held = views.read_blocking(|reader| reader.rows::<Reservation>("", &[])).unwrap();
     assert_eq!(held.iter().map(|held| (held.order_id, held.quantity)).collect::<Vec<_>>(), [(second.order_id, 5)]);
