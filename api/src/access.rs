@@ -361,6 +361,8 @@ permissions! {
     ManageApiKeys "manage_api_keys" as api_keys: ;
     /// Tell other systems what happens, and take up deliveries again that had failed.
     ManageWebhooks "manage_webhooks" as webhooks: Merchant;
+    /// See everything about a person, erase persons, and place and lift legal holds.
+    ProtectData "protect_data" as protect_data: ;
 }
 
 impl Permission {
@@ -371,6 +373,23 @@ impl Permission {
     /// The permission of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|permission| permission.name() == name)
+    }
+}
+
+/// What somebody needs to see what happens to aggregates of a type.
+pub(crate) fn history_of(aggregate_type: &str) -> Permission {
+    match aggregate_type {
+        "cart" | "order" | "review" => Permission::ViewOrders,
+        "payment" => Permission::ViewPayments,
+        "stock" => Permission::ViewStock,
+        "category" | "product" | "promotion" => Permission::ViewCatalog,
+        "adjustment" => Permission::ViewBooks,
+        "account" => Permission::ManageAccounts,
+        "role" => Permission::ManageRoles,
+        "api_key" => Permission::ManageApiKeys,
+        "webhook" => Permission::ManageWebhooks,
+        "person" => Permission::ProtectData,
+        _ => Permission::ViewEvents,
     }
 }
 

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 
 use clap::{Args, Parser, Subcommand};
 use event_schemas::Timestamp;
+use event_store::Moment;
 use identity::Keys;
 use ipnet::IpNet;
 use url::Url;
@@ -17,6 +18,8 @@ use crate::{
     demo,
     import::{self, ImportArgs},
     net::{TransportArgs, network},
+    notary::{self, NotaryArgs},
+    persons::{self, PersonArgs, Retention},
     start_logging,
 };
 
@@ -52,6 +55,8 @@ pub enum Verb {
     Keys(KeysArgs),
     /// Bring in a shop's past
     Import(ImportArgs),
+    /// Hand out what is kept about a person, erase them, or keep them from being erased
+    Person(PersonArgs),
     /// Measure how fast this machine does what Daybook does
     Bench(BenchArgs),
 }
@@ -94,6 +99,7 @@ Examples:
   daybook serve --cors-origin https://shop.example --cors-origin http://localhost:5173
   daybook serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem --allowed-host shop.example --production
   daybook serve --trusted-proxy 127.0.0.1      behind a proxy on this machine, which limits go by the clients of
+  daybook serve --read-only --as-of 2026-01-31T18:00:00Z --listen 127.0.0.1:8081
   DAYBOOK_DATA=/srv/tea daybook serve --log-format json
 
 As long as there is no admin, it prints a link that makes the first one. Secrets come from the environment only:
@@ -135,6 +141,23 @@ pub struct ServeArgs {
         value_name = "CIDR"
     )]
     pub webhook_allow: Vec<IpNet>,
+    /// Show the shop and let nobody change it: nothing is written to its log, nothing is sent, and a server may go on with it
+    #[arg(long, env = "DAYBOOK_READ_ONLY", conflicts_with = "demo")]
+    pub read_only: bool,
+    /// The moment to show it as of, with all of its views: a position of the log; a time by which it had been recorded, such as
+    /// 2026-01-31T18:00:00Z; or a time by which it had happened, such as occurred:2026-01-31T18:00:00Z. Now unless given
+    #[arg(long, env = "DAYBOOK_AS_OF", value_name = "POSITION|TIME", requires = "read_only")]
+    pub as_of: Option<Moment>,
+    /// Whether a second person has to agree that a person be erased
+    #[arg(long, env = "DAYBOOK_ERASURE_APPROVAL")]
+    pub erasure_approval: bool,
+    /// How long to keep what is known of who never bought: cart=90 erases whoever is known only from carts that expired 90 days
+    /// ago; for ever unless given
+    #[arg(long, env = "DAYBOOK_RETAIN", value_name = "TYPE=DAYS")]
+    pub retain: Option<Retention>,
+    /// Signed heads of the log.
+    #[command(flatten)]
+    pub notary: NotaryArgs,
     /// Connections, limits and documents.
     #[command(flatten)]
     pub transport: TransportArgs,
@@ -182,6 +205,12 @@ pub enum KeysVerb {
         #[command(flatten)]
         shop: ShopArgs,
     },
+    /// Make another key that signs heads of the log: what the one before signed is believed as far as the log goes now
+    RotateNotary {
+        /// Where the shop is kept.
+        #[command(flatten)]
+        shop: ShopArgs,
+    },
 }
 
 /// A failure, as the operator reads it.
@@ -193,7 +222,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Serve(args) => serve(args),
         Verb::Token(args) => token(args),
         Verb::Keys(KeysArgs { verb: KeysVerb::Rotate { shop } }) => rotate_keys(shop),
+        Verb::Keys(KeysArgs { verb: KeysVerb::RotateNotary { shop } }) => rotate_notary(shop),
         Verb::Import(args) => import::run(args),
+        Verb::Person(args) => persons::run(args),
         Verb::Bench(args) => bench(args),
     };
     match result {
@@ -226,13 +257,18 @@ async fn opened(server: &RunningServer, json: bool, demo: bool) -> Result<String
     let admin_link = server.admin_link().await?;
     if json {
         let mut said = if demo { demo::greeting_json(&url, server)? } else { serde_json::json!({ "url": url }) };
-        if let (Some(link), Some(said)) = (admin_link, said.as_object_mut()) {
-            said.insert("adminLink".to_owned(), link.into());
+        if let Some(said) = said.as_object_mut() {
+            said.extend(admin_link.map(|link| ("adminLink".to_owned(), link.into())));
+            said.extend(server.as_of().map(|as_of| ("asOf".to_owned(), as_of)));
         }
         return Ok(said.to_string());
     }
     let mut said =
         if demo { demo::greeting(&url, server)? } else { format!("The shop is open at {url} (GraphQL at {url}/graphql)") };
+    if let Some(as_of) = server.as_of() {
+        let moment = as_of["moment"].as_str().unwrap_or_default();
+        said.push_str(&format!("\nIt is read-only, as of {moment}, when the log ended at position {}", as_of["position"]));
+    }
     if let Some(link) = admin_link {
         said.push_str(&format!("\nThere is no admin yet. This link makes the first one, once:\n  {link}\n"));
     }
@@ -253,7 +289,12 @@ impl From<ServeArgs> for ServeConfig {
             demo: args.demo,
             cors_origins: args.cors_origins,
             webhook_allow: args.webhook_allow,
+            erasure_approval: args.erasure_approval,
+            retention: args.retain,
+            notary: args.notary,
             transport: args.transport.into(),
+            read_only: args.read_only,
+            as_of: args.as_of,
         }
     }
 }
@@ -323,6 +364,22 @@ fn rotate_keys(shop: ShopArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let known = runtime.block_on(async {
+        let folder = DataFolder::existing(&shop.data)?;
+        let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
+        let url = shop.events.clone().unwrap_or_else(|| folder.sqlite_url("events.db"));
+        Ok::<_, Failure>(notary::rotate(&vault, &*event_store::open_read_only(&url).await?).await?)
+    })?;
+    if shop.json {
+        println!("{}", serde_json::json!(known));
+    } else if let Some(current) = known.keys.first() {
+        println!("Heads of the log are signed with this key from now on:\n{}", current.key);
+    }
+    Ok(())
+}
+
 /// The keys that sign the tokens of a shop that may be served at the same time.
 async fn keys(shop: &ShopArgs, now: Timestamp) -> Result<Arc<Keys>, Failure> {
     let folder = DataFolder::existing(&shop.data)?;
@@ -331,7 +388,7 @@ async fn keys(shop: &ShopArgs, now: Timestamp) -> Result<Arc<Keys>, Failure> {
 }
 
 /// Reads a time such as `90s`, `15m`, `1h` or `7d`, up to ten years.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time; write 30s, 15m, 1h or 7d");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds: u64 = match unit {

@@ -9,22 +9,27 @@ use std::{
 
 use domain::{DeadlineProcess, GatewayProcess, OrderProcess, Process, StoreConfig};
 use engine::{Clock as _, Engine, Gateway, Limits, LogClock, Processes, SandboxGateway, SystemIds};
-use event_store::Log;
+use event_store::{Log, Moment, PastError};
 use ipnet::IpNet;
 use projections::{Runner, Views};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use url::Url;
+use vault::Persons;
 use webhooks::{WebhookConfig, Webhooks};
 
 use crate::{
     access::Role,
     access_log::AccessLog,
     accounts::{self, AccountsError, OidcIssuer, Setup},
+    as_of,
+    audit_log::AuditLog,
     data_folder::{DataFolder, DataFolderError, FolderLock, FolderUse},
     demo::{self, DemoError},
     http,
     metrics::Metrics,
     net::{self, Door, Serving, TransportConfig, TransportError},
+    notary::{self, NotaryArgs, NotaryError},
+    persons::{self, Retention},
     rights::LogRights,
     shop::Shop,
     webhook_directory::ViewDirectory,
@@ -63,8 +68,18 @@ pub struct ServeConfig {
     pub cors_origins: Vec<http::Origin>,
     /// Networks beyond the public one that webhooks may be sent to, also without TLS.
     pub webhook_allow: Vec<IpNet>,
+    /// How heads of the log are signed.
+    pub notary: NotaryArgs,
     /// TLS, proxies, connections, limits and documents.
     pub transport: TransportConfig,
+    /// Whether a second person has to agree that a person be erased.
+    pub erasure_approval: bool,
+    /// How long what is known of who never bought is kept; for ever unless given.
+    pub retention: Option<Retention>,
+    /// Whether nothing is written, neither by callers nor by the shop itself.
+    pub read_only: bool,
+    /// The moment that a shop is shown as of that is only read; its end when it is opened unless given.
+    pub as_of: Option<Moment>,
 }
 
 impl ServeConfig {
@@ -81,7 +96,12 @@ impl ServeConfig {
             demo: false,
             cors_origins: Vec::new(),
             webhook_allow: Vec::new(),
+            notary: NotaryArgs::default(),
             transport: TransportConfig::default(),
+            erasure_approval: false,
+            retention: None,
+            read_only: false,
+            as_of: None,
         }
     }
 }
@@ -101,12 +121,18 @@ pub enum StartError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] event_store::ReadError),
+    /// The log cannot be shown as it was.
+    #[error(transparent)]
+    Past(#[from] PastError),
     /// The views cannot be opened or do not belong to the log.
     #[error(transparent)]
     Views(#[from] projections::ViewError),
     /// Webhooks cannot be sent.
     #[error(transparent)]
     Webhooks(#[from] webhooks::WebhookError),
+    /// The log cannot be signed.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
     /// The demo shop cannot be made.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -126,7 +152,7 @@ pub struct RunningServer {
     serving: Serving,
     /// What goes on in the background until the shop closes.
     background: Vec<JoinHandle<()>>,
-    _lock: FolderLock,
+    _lock: Option<FolderLock>,
 }
 
 /// Opens the shop and begins to answer.
@@ -134,8 +160,9 @@ pub struct RunningServer {
 /// # Errors
 /// See [`StartError`]; nothing is left running.
 pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
-    let folder = DataFolder::create(&config.data)?;
-    let lock = folder.lock(FolderUse::of(&[&config.events, &config.views]))?;
+    let folder = if config.read_only { DataFolder::existing(&config.data)? } else { DataFolder::create(&config.data)? };
+    // Who only reads may do so beside the server that writes.
+    let lock = if config.read_only { None } else { Some(folder.lock(FolderUse::of(&[&config.events, &config.views]))?) };
     // The address comes first: without it nothing is to be decided.
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -146,10 +173,55 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
         None => None,
     };
     let public_url = config.public_url.clone().map_or_else(|| local_url(address, door.tls), Ok)?;
-    let (shop, runner, background) = open(&config, &folder, public_url, door).await?;
+    let (shop, runner, background) = if config.read_only {
+        as_of::open(&config, &folder, public_url, door).await?
+    } else {
+        open(&config, &folder, public_url, door, true).await?
+    };
     let serving = net::serve(listener, http::router(shop.clone()), shop.door.connections.clone(), tls);
     tracing::info!(%address, data = %config.data.display(), "serving");
     Ok(RunningServer { address, shop, runner, serving, background, _lock: lock })
+}
+
+/// A shop that is open to work on, without a door.
+pub(crate) struct Workshop {
+    pub(crate) shop: Arc<Shop>,
+    runner: Runner,
+    background: Vec<JoinHandle<()>>,
+    _lock: FolderLock,
+}
+
+/// Opens the shop as for serving, and nobody comes in.
+///
+/// # Errors
+/// See [`StartError`].
+pub(crate) async fn workshop(config: ServeConfig) -> Result<Workshop, StartError> {
+    let folder = DataFolder::existing(&config.data)?;
+    let lock = folder.lock(FolderUse::of(&[&config.events, &config.views]))?;
+    let public_url = local_url(config.listen, false)?;
+    let (shop, runner, background) = open(&config, &folder, public_url, Door::open(&config.transport)?, false).await?;
+    Ok(Workshop { shop, runner, background, _lock: lock })
+}
+
+/// Ends what goes on in the background, and writes what waits to be written.
+async fn close(shop: &Shop, background: &[JoinHandle<()>], runner: Runner) {
+    tokio::join!(shop.processes.stop(), shop.webhooks.stop());
+    background.iter().for_each(JoinHandle::abort);
+    shop.accounts.settle().await;
+    shop.access_log.finish().await;
+    shop.audit_log.finish().await;
+    shop.engine.drain().await;
+    if let Some(notary) = &shop.notary {
+        notary.notary.stop().await;
+    }
+    runner.stop().await;
+}
+
+impl Workshop {
+    /// Closes the shop when what has begun is done.
+    pub(crate) async fn close(self) {
+        close(&self.shop, &self.background, self.runner).await;
+    }
 }
 
 /// Where a browser on this machine reaches the shop. A name and not an address: passkeys are for names.
@@ -159,13 +231,21 @@ fn local_url(address: SocketAddr, tls: bool) -> Result<Url, StartError> {
     Ok(Url::parse(&format!("{scheme}://localhost:{}/", address.port())).map_err(unusable)?)
 }
 
-type Opened = (Arc<Shop>, Runner, Vec<JoinHandle<()>>);
+pub(crate) type Opened = (Arc<Shop>, Runner, Vec<JoinHandle<()>>);
 
-async fn open(config: &ServeConfig, folder: &DataFolder, public_url: Url, door: Door) -> Result<Opened, StartError> {
+/// Opens the shop; one that is not `served` leaves it as it is who signs tokens.
+async fn open(
+    config: &ServeConfig,
+    folder: &DataFolder,
+    public_url: Url,
+    door: Door,
+    served: bool,
+) -> Result<Opened, StartError> {
     let vault = accounts::open_vault(folder, config.vault.as_deref(), config.events.as_deref()).await?;
+    let persons = Persons::new(vault.clone());
     let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db"))).await?;
     if config.demo {
-        fill_demo(folder, &*log).await?;
+        fill_demo(folder, &*log, &persons).await?;
     }
     // A shop without settings gets the defaults to change.
     folder.keep_settings(&StoreConfig::default())?;
@@ -179,29 +259,36 @@ async fn open(config: &ServeConfig, folder: &DataFolder, public_url: Url, door: 
     {
         tracing::warn!(%late, "the demo shop opens before all of it can be seen");
     }
-    let keys = accounts::serving_keys(&vault, config.public_url.as_ref(), clock.now()).await?;
+    let keys = if served {
+        accounts::serving_keys(&vault, config.public_url.as_ref(), clock.now()).await?
+    } else {
+        accounts::known_keys(&vault, clock.now()).await?
+    };
     let rights = Arc::new(LogRights::new(log.clone()));
     let (access_log, recorder) = AccessLog::start(engine.clone());
+    let (audit_log, auditor) = AuditLog::start(engine.clone());
     let setup = Setup { vault: vault.clone(), keys, public_url, oidc: config.oidc.clone() };
     let accounts = accounts::open(setup, folder, engine.clone(), rights.clone(), access_log.clone())?;
-    let processes: Vec<Box<dyn Process>> = vec![Box::new(GatewayProcess), Box::new(OrderProcess), Box::new(DeadlineProcess)];
-    let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(SandboxGateway)];
-    let processes = Processes::start(log.clone(), engine.clone(), processes, &gateways);
-    let directory = Arc::new(ViewDirectory(views.clone()));
     let sending = WebhookConfig { allow: config.webhook_allow.clone(), ..WebhookConfig::default() };
-    let webhooks = Webhooks::start(log.clone(), engine.clone(), vault.clone(), directory, sending)?;
+    let webhooks = Webhooks::start(log.clone(), engine.clone(), vault.clone(), Arc::new(ViewDirectory(views.clone())), sending)?;
+    let notary = if served { Some(notary::start(&config.notary, folder, &vault, &log).await?) } else { None };
     let shop = Shop {
-        processes,
+        notary,
+        processes: processes(&log, &engine),
         webhooks,
         schema: crate::graphql::schema(),
         accounts,
         rights,
         access_log,
+        audit_log,
         vault,
+        persons,
+        erasure_approval: config.erasure_approval,
         metrics: Metrics::default(),
         config: store_config,
         cors_origins: config.cors_origins.clone(),
         door,
+        as_of: None,
         freshness: views.watch(),
         head: log.watch(),
         clock,
@@ -214,7 +301,17 @@ async fn open(config: &ServeConfig, folder: &DataFolder, public_url: Url, door: 
     tokio::spawn(keep_time(Arc::downgrade(&shop)));
     tokio::spawn(Door::sweep(Arc::downgrade(&shop), |shop| &shop.door));
     let sweeper = tokio::spawn(keep_vault(Arc::downgrade(&shop)));
-    Ok((shop, runner, vec![recorder, sweeper]))
+    let eraser = tokio::spawn(persons::keep_erased(Arc::downgrade(&shop)));
+    let mut background = vec![recorder, auditor, sweeper, eraser];
+    background.extend(config.retention.map(|rule| tokio::spawn(persons::keep_short(Arc::downgrade(&shop), rule))));
+    Ok((shop, runner, background))
+}
+
+/// What goes on by itself in answer to what happens.
+fn processes(log: &Arc<dyn Log>, engine: &Engine) -> Processes {
+    let processes: Vec<Box<dyn Process>> = vec![Box::new(GatewayProcess), Box::new(OrderProcess), Box::new(DeadlineProcess)];
+    let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(SandboxGateway)];
+    Processes::start(log.clone(), engine.clone(), processes, &gateways)
 }
 
 /// Writes what accounts still owe the log after a death, then takes what has expired from the vault's disk, now and again.
@@ -234,7 +331,7 @@ async fn keep_vault(shop: Weak<Shop>) {
 }
 
 /// Keeps the shop's clock with the log's for as long as the shop is there, and says when this machine's is wrong.
-async fn keep_time(shop: Weak<Shop>) {
+pub(crate) async fn keep_time(shop: Weak<Shop>) {
     let mut told = false;
     while let Some(shop) = shop.upgrade() {
         if let Err(error) = shop.clock.synchronise(&*shop.log).await {
@@ -251,13 +348,13 @@ async fn keep_time(shop: Weak<Shop>) {
 }
 
 /// Gives an empty shop the demo's settings and past; a shop that has a past keeps its own.
-async fn fill_demo(folder: &DataFolder, log: &dyn Log) -> Result<(), StartError> {
+async fn fill_demo(folder: &DataFolder, log: &dyn Log, persons: &Persons) -> Result<(), StartError> {
     let begun = Instant::now();
     if log.head().await?.position > 0 {
         return Ok(());
     }
     folder.keep_settings(&demo::config()?)?;
-    let events = demo::fill(log, chrono::Utc::now().date_naive()).await?;
+    let events = demo::fill(log, persons, chrono::Utc::now().date_naive()).await?;
     if events > 0 {
         tracing::info!(events, ms = begun.elapsed().as_millis(), "made the demo shop");
     }
@@ -285,11 +382,19 @@ impl RunningServer {
         Ok(accounts::operator_token(keys, role, name, ttl, self.shop.clock.now())?.0)
     }
 
-    /// A link that makes the account of the first admin, once; none when there is an admin.
+    /// The moment that the shop is shown as of, as JSON; none if it is shown as it is, and can be changed.
+    pub fn as_of(&self) -> Option<serde_json::Value> {
+        self.shop.as_of.map(|shown| shown.describe())
+    }
+
+    /// A link that makes the account of the first admin, once; none when there is an admin, or nothing can be changed.
     ///
     /// # Errors
     /// If the log or the vault cannot be read.
     pub async fn admin_link(&self) -> Result<Option<String>, AccountsError> {
+        if self.shop.as_of.is_some() {
+            return Ok(None);
+        }
         let accounts = &self.shop.accounts;
         let code = accounts.admin_claim_code().await.map_err(|error| AccountsError::Unusable(error.to_string()))?;
         Ok(code.map(|code| accounts.account_link("claim", &code)))
@@ -302,12 +407,7 @@ impl RunningServer {
         if !self.serving.stop(DRAIN).await {
             tracing::warn!("requests did not end in time and were cut off");
         }
-        tokio::join!(self.shop.processes.stop(), self.shop.webhooks.stop());
-        self.background.iter().for_each(JoinHandle::abort);
-        self.shop.accounts.settle().await;
-        self.shop.access_log.finish().await;
-        self.shop.engine.drain().await;
-        self.runner.stop().await;
+        close(&self.shop, &self.background, self.runner).await;
         tracing::info!("stopped");
     }
 }

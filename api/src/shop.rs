@@ -7,15 +7,18 @@ use std::{
 
 use domain::StoreConfig;
 use engine::{Engine, LogClock, Processes};
-use event_schemas::Position;
+use event_schemas::{Position, Timestamp};
 use event_store::Log;
 use identity::Accounts;
 use projections::{Freshness, ProjectionState, Views};
 use tokio::sync::watch;
-use vault::Vault;
+use vault::{Persons, Vault};
 use webhooks::Webhooks;
 
-use crate::{access_log::AccessLog, graphql::Schema, http::Origin, metrics::Metrics, net::Door, rights::LogRights};
+use crate::{
+    access_log::AccessLog, as_of::Shown, audit_log::AuditLog, graphql::Schema, http::Origin, metrics::Metrics, net::Door, notary::ShopNotary,
+    rights::LogRights,
+};
 
 /// The open shop.
 pub(crate) struct Shop {
@@ -27,8 +30,14 @@ pub(crate) struct Shop {
     pub(crate) rights: Arc<LogRights>,
     /// What was refused at the door.
     pub(crate) access_log: Arc<AccessLog>,
+    /// Who was shown personal data of others, and who took data along.
+    pub(crate) audit_log: Arc<AuditLog>,
     /// Secrets and personal data of accounts.
     pub(crate) vault: Vault,
+    /// Whose keys seal and open personal data.
+    pub(crate) persons: Persons,
+    /// Whether a second person has to agree that a person be erased.
+    pub(crate) erasure_approval: bool,
     /// Counts of requests.
     pub(crate) metrics: Metrics,
     /// What the store configures.
@@ -37,12 +46,16 @@ pub(crate) struct Shop {
     pub(crate) cors_origins: Vec<Origin>,
     /// Who comes in: proxies, connections, limits and documents.
     pub(crate) door: Door,
+    /// The moment, if the shop is shown as it was: then nothing of it can be changed.
+    pub(crate) as_of: Option<Shown>,
     /// The log.
     pub(crate) log: Arc<dyn Log>,
     /// The decider.
     pub(crate) engine: Engine,
     /// The engine's clock: the time that all nodes agree on.
     pub(crate) clock: Arc<LogClock>,
+    /// What signs heads of the log; none in a shop that is only read.
+    pub(crate) notary: Option<ShopNotary>,
     /// The processes: gateways, orders, deadlines.
     pub(crate) processes: Processes,
     /// What tells other systems what happens.
@@ -58,6 +71,11 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
+    /// The time whose prices and taxes hold: now, or the moment that the shop is shown as of.
+    pub(crate) fn today(&self) -> Timestamp {
+        self.as_of.map_or_else(|| self.engine.clock().now(), |shown| shown.today)
+    }
+
     /// Where the log ends, as far as this process knows.
     pub(crate) fn head(&self) -> Position {
         (*self.head.borrow()).max(self.freshness.borrow().head)

@@ -23,8 +23,8 @@ const NAMES: [&str; 3] = ["sku", "slug", "number"];
 /// # Errors
 /// When the demo shop cannot be made, or the log cannot be written.
 pub(super) async fn fill(log: &dyn Log, events: u64) -> Result<(), BenchError> {
-    let demo = MemoryLog::new();
-    demo::fill(&demo, chrono::Utc::now().date_naive()).await?;
+    let (demo, folder) = (MemoryLog::new(), tempfile::tempdir()?);
+    demo::fill(&demo, &super::persons(folder.path()).await?, chrono::Utc::now().date_naive()).await?;
     let past: Vec<Proposed> = demo.read(0, usize::MAX).await?.into_iter().map(|recorded| recorded.event).collect();
     let (Some(first), Some(last)) = (past.first(), past.last()) else { return Ok(()) };
     let days = (last.recorded_at - first.recorded_at).num_days() + 1;

@@ -8,12 +8,16 @@ mod contender;
 mod large_shop;
 mod lists;
 mod measure;
+mod notary;
 mod raw_log;
 mod read;
 mod rebuild;
 mod table;
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
+use vault::{Persons, Vault, VaultKey};
 
 use self::{checkout::CheckoutArgs, lists::ListsArgs, read::ReadArgs, rebuild::RebuildArgs};
 pub use self::{
@@ -30,6 +34,7 @@ Examples:
   daybook bench checkout --concurrency 32            whole purchases; needs `daybook serve --demo` in another terminal
   daybook bench read                                 queries against a bare GraphQL server; needs a running server
   daybook bench lists                                lists in shops of 10 thousand, 1 million and 5 million events
+  daybook bench notary                               commands with a notary beside them and without
   daybook bench rebuild                              every view of the demo shop, or of --log URL
 
 Figures depend on the machine and on what else it does; the ratio to the baseline of the same run depends on neither as much.")]
@@ -51,6 +56,8 @@ enum What {
     BareServer,
     /// Pages of the lists of products and orders, in shops of different size
     Lists(ListsArgs),
+    /// Commands with a notary beside them and without, and how far it is behind
+    Notary(notary::NotaryArgs),
     /// Every view folded from the log, against reading and decoding the log alone, on as many threads
     Rebuild(RebuildArgs),
 }
@@ -66,8 +73,15 @@ pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
         What::Read(args) => read::run(args).await,
         What::BareServer => bare_server::run().await,
         What::Lists(args) => lists::run(args).await,
+        What::Notary(args) => notary::run(args).await,
         What::Rebuild(args) => rebuild::run(args).await,
     }
+}
+
+/// Persons with keys of their own, in a folder that goes again.
+async fn persons(folder: &Path) -> Result<Persons, BenchError> {
+    let url = format!("sqlite:{}", folder.join("vault.db").display());
+    Ok(Persons::new(Vault::open(&url, VaultKey::generate()).await?))
 }
 
 /// Why a benchmark could not be run.
@@ -115,6 +129,9 @@ pub enum BenchError {
     /// An event cannot be read.
     #[error(transparent)]
     Decode(#[from] event_schemas::DecodeError),
+    /// The keys of persons cannot be kept.
+    #[error(transparent)]
+    Vault(#[from] vault::VaultError),
     /// The demo shop cannot be made.
     #[error(transparent)]
     Demo(#[from] crate::demo::DemoError),

@@ -43,7 +43,7 @@ pub async fn run(args: RebuildArgs) -> Result<(), BenchError> {
         Some(url) => event_store::open_read_only(url).await?,
         None => {
             let log = event_store::open(&format!("sqlite:{}", folder.path().join("events.db").display())).await?;
-            demo::fill(&*log, chrono::Utc::now().date_naive()).await?;
+            demo::fill(&*log, &super::persons(folder.path()).await?, chrono::Utc::now().date_naive()).await?;
             log
         }
     };

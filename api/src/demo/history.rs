@@ -1,7 +1,7 @@
 //! Sixty days in the life of the demo shop, lived through the same decisions as any shop's.
 //!
 //! Everything happens at its own moment on a clock that is set by hand, one command after the other, over a log in memory;
-//! so the same seed and the same day give the same shop.
+//! so the same seed and the same day give the same shop, but for the keys of its customers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,9 +14,10 @@ use domain::{
 use engine::{Clock as _, CommandError, Engine, Gateway as _, Ids as _, ManualClock, SandboxGateway, SeededIds};
 use event_schemas::{
     CancelledBy, CartId, CommerceEvent, Currency, FulfilmentId, LocationId, Metadata, Money, OrderEvent, OrderId, PaymentId,
-    Personal, Position, Recorded, RefundId, ReturnId, Sku, SkuQuantity, StockId, Timestamp,
+    Position, Recorded, RefundId, ReturnId, Sku, SkuQuantity, StockId, Timestamp,
 };
 use event_store::{Log, MemoryLog};
+use vault::Persons;
 
 use super::{DemoError, people::Market};
 
@@ -48,6 +49,7 @@ pub(super) struct Offer {
 
 pub(super) struct History {
     pub log: Arc<MemoryLog>,
+    persons: Persons,
     pub engine: Engine,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SeededIds>,
@@ -61,7 +63,7 @@ pub(super) struct History {
 }
 
 impl History {
-    pub async fn begin(config: StoreConfig, opening: Timestamp) -> Result<Self, DemoError> {
+    pub async fn begin(config: StoreConfig, opening: Timestamp, persons: Persons) -> Result<Self, DemoError> {
         let (log, clock, ids) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::new(opening)), Arc::new(SeededIds::new(SEED)));
         let engine = Engine::start(log.clone(), clock.clone(), ids.clone(), engine::Limits::default()).await?;
         Ok(Self {
@@ -69,6 +71,7 @@ impl History {
             engine,
             clock,
             ids,
+            persons,
             random: fastrand::Rng::with_seed(SEED),
             config: Arc::new(config),
             offers: Vec::new(),
@@ -126,11 +129,13 @@ impl History {
         if self.random.u32(0..100) < 12 {
             return Ok(()); // An abandoned cart.
         }
+        let whose = self.persons.somebody().await?;
         let details = SetCartDetails {
             cart_id,
-            email: Some(Personal(person.email)),
-            shipping_address: Some(Personal(person.address)),
+            email: Some(self.persons.seal(whose, &person.email).await?),
+            shipping_address: Some(self.persons.seal(whose, &person.address).await?),
             billing_address: None,
+            country: Some(person.address.country),
             shipping_method: Some("standard".to_owned()),
             coupon_codes: None,
             now,

@@ -13,6 +13,7 @@ use event_schemas::{
     CategoryCreated, CategoryId, CountryCode, Currency, Money, ProductCreated, ProductId, Sku, Slug, Timestamp, VariantId,
 };
 use event_store::Log;
+use vault::{PersonError, Persons};
 
 use self::{
     calendar::{DAYS, Planted},
@@ -40,6 +41,9 @@ pub enum DemoError {
     /// An event of the demo cannot be read back.
     #[error(transparent)]
     Decode(#[from] event_schemas::DecodeError),
+    /// What is about a customer cannot be sealed.
+    #[error(transparent)]
+    Persons(#[from] PersonError),
     /// An id of the demo is not valid.
     #[error(transparent)]
     Id(#[from] event_schemas::InvalidId),
@@ -53,13 +57,13 @@ pub enum DemoError {
 ///
 /// # Errors
 /// See [`DemoError`]; nothing was written then.
-pub async fn fill(log: &dyn Log, today: NaiveDate) -> Result<u64, DemoError> {
+pub async fn fill(log: &dyn Log, persons: &Persons, today: NaiveDate) -> Result<u64, DemoError> {
     if log.head().await?.position > 0 {
         return Ok(0);
     }
     let midnight = today.and_time(NaiveTime::MIN).and_utc();
     let opening = midnight - TimeDelta::days(i64::from(DAYS) + 1);
-    let mut history = History::begin(config()?, opening).await?;
+    let mut history = History::begin(config()?, opening, persons.clone()).await?;
     build_catalog(&mut history).await?;
     plan_visits(&mut history, today);
     history.live_until(midnight).await?;
@@ -190,14 +194,34 @@ mod tests {
         NaiveDate::from_ymd_opt(2026, 11, 21).unwrap()
     }
 
+    /// The events of a log with what was sealed in them opened.
+    async fn plain(log: &MemoryLog, persons: &Persons) -> Vec<event_schemas::Proposed> {
+        let mut events = Vec::new();
+        for recorded in log.read(0, usize::MAX).await.unwrap() {
+            let mut event = recorded.event;
+            assert!(!event.payload.contains("@example.com"), "{}", event.payload);
+            if event.payload.contains("sealed:") {
+                let mut payload = serde_json::from_str(&event.payload).unwrap();
+                persons.open_json(&mut payload).await.unwrap();
+                event.payload = payload.to_string();
+            }
+            events.push(event);
+        }
+        events
+    }
+
     #[tokio::test]
     async fn the_demo_shop_is_the_same_for_everyone_on_the_same_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = format!("sqlite:{}", folder.path().join("vault.db").display());
+        let persons = Persons::new(vault::Vault::open(&vault, vault::VaultKey::generate()).await.unwrap());
         let (one, two) = (MemoryLog::new(), MemoryLog::new());
-        let events = fill(&one, today()).await.unwrap();
-        fill(&two, today()).await.unwrap();
-        let (one_events, two_events) = (one.read(0, usize::MAX).await.unwrap(), two.read(0, usize::MAX).await.unwrap());
-        assert!(one_events == two_events, "the same digests, position by position");
+        let events = fill(&one, &persons, today()).await.unwrap();
+        fill(&two, &persons, today()).await.unwrap();
+        let (mut one_events, mut two_events) = (plain(&one, &persons).await, plain(&two, &persons).await);
+        assert!(one_events == two_events, "the same events, position by position, once they are opened");
+        assert!(one_events.drain(..).chain(two_events.drain(..)).any(|event| event.payload.contains("@example.com")));
         assert!(events > 20_000, "{events}");
-        assert_eq!(fill(&one, today()).await.unwrap(), 0, "a shop that has a past is left alone");
+        assert_eq!(fill(&one, &persons, today()).await.unwrap(), 0, "a shop that has a past is left alone");
     }
 }

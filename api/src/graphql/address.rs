@@ -1,7 +1,7 @@
 //! Postal addresses.
 
 use async_graphql::{InputObject, SimpleObject};
-use event_schemas::{Address as Recorded, Personal};
+use event_schemas::Address as Recorded;
 
 use crate::graphql::{read_input, user_error::UserError};
 
@@ -26,9 +26,8 @@ pub(crate) struct Address {
     phone: Option<String>,
 }
 
-impl From<&Personal<Recorded>> for Address {
-    fn from(Personal(address): &Personal<Recorded>) -> Self {
-        let address = address.clone();
+impl From<Recorded> for Address {
+    fn from(address: Recorded) -> Self {
         Self {
             name: address.name,
             line1: address.line1,
@@ -43,7 +42,7 @@ impl From<&Personal<Recorded>> for Address {
 }
 
 /// A postal address.
-#[derive(Debug, InputObject)]
+#[derive(Debug, Clone, InputObject)]
 pub(crate) struct AddressInput {
     /// The person or company that the parcel is for.
     name: String,
@@ -67,8 +66,8 @@ pub(crate) struct AddressInput {
 const LINE: usize = 200;
 
 impl AddressInput {
-    /// The address as events hold it.
-    pub(crate) fn read(self, field: &str) -> Result<Personal<Recorded>, UserError> {
+    /// The address as it is sealed.
+    pub(crate) fn read(self, field: &str) -> Result<Recorded, UserError> {
         let country = read_input::name(&self.country, &[field, "country"])?;
         let lines = [Some(&self.name), Some(&self.line1), self.line2.as_ref(), Some(&self.city), self.postal_code.as_ref()];
         let too_long = lines.into_iter().chain([self.region.as_ref(), self.phone.as_ref()]).flatten();
@@ -78,7 +77,7 @@ impl AddressInput {
         if [&self.name, &self.line1, &self.city].iter().any(|line| line.trim().is_empty()) {
             return Err(UserError::invalid(&[field], "`name`, `line1` and `city` must not be empty"));
         }
-        Ok(Personal(Recorded {
+        Ok(Recorded {
             name: self.name,
             line1: self.line1,
             line2: self.line2,
@@ -87,6 +86,6 @@ impl AddressInput {
             region: self.region,
             country,
             phone: self.phone,
-        }))
+        })
     }
 }

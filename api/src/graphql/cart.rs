@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Enum, Error, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, Object, OutputType as _, SimpleObject};
 use domain::pricing::{self, Item};
 use event_schemas::{CartId, Currency, PricingBasis, ProductId, Timestamp, VariantId};
 
 use crate::{
     access::{Caller, Permission},
     graphql::{
+        actions::{CartAction, CartActions, available},
         address::Address,
+        as_of::{self, AsOf},
         global_id::{self, Kind},
+        histories::{CartHistory, of},
         loader::{CartLinesOf, OrderById, ProductById, VariantById, load},
         money::{Money, TaxedMoney},
         order::Order,
+        personal::opened,
         problem,
         product::Product,
         scalar::{CurrencyCode, Long},
@@ -40,18 +44,14 @@ pub(crate) enum CartState {
 pub(crate) struct Cart {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// What became of it.
     state: CartState,
     /// The currency of all its prices.
     currency: CurrencyCode,
     /// How many units are in it.
     quantity: Long,
-    /// E-mail for the confirmation.
-    email: Option<String>,
-    /// Where the parcel goes.
-    shipping_address: Option<Address>,
-    /// Where the bill goes, if elsewhere.
-    billing_address: Option<Address>,
     /// The chosen shipping method's code.
     shipping_method: Option<String>,
     /// The coupon codes; what they take off shows on the order.
@@ -64,6 +64,9 @@ pub(crate) struct Cart {
     expires_at: Timestamp,
     #[graphql(skip)]
     row: projections::Cart,
+    /// Its lines, when it is shown as it was.
+    #[graphql(skip)]
+    past_lines: Option<Vec<projections::CartLine>>,
 }
 
 /// A way to get the parcel to the buyer.
@@ -82,27 +85,40 @@ impl Cart {
     pub(crate) fn new(row: projections::Cart) -> Self {
         Self {
             id: global_id::encode(Kind::Cart, row.cart_id),
+            version: Long::of(row.version),
             state: row.state.into(),
             currency: CurrencyCode(row.currency),
             quantity: Long(row.units),
-            email: row.email.clone().map(|email| email.0),
-            shipping_address: row.shipping_address.as_ref().map(Address::from),
-            billing_address: row.billing_address.as_ref().map(Address::from),
             shipping_method: row.shipping_method.clone(),
             coupon_codes: row.coupon_codes.iter().map(ToString::to_string).collect(),
             created_at: row.created_at,
             updated_at: row.updated_at,
             expires_at: row.expires_at,
             row,
+            past_lines: None,
+        }
+    }
+
+    /// A cart as it was, with its lines then.
+    pub(crate) fn past(row: projections::Cart, mut lines: Vec<projections::CartLine>) -> Self {
+        lines.sort_by(|one, other| (one.added_at, &one.sku).cmp(&(other.added_at, &other.sku)));
+        Self { past_lines: Some(lines), ..Self::new(row) }
+    }
+
+    async fn line_rows(&self, ctx: &Context<'_>) -> Result<Vec<projections::CartLine>, Error> {
+        match &self.past_lines {
+            Some(lines) => Ok(lines.clone()),
+            None => Ok(load(ctx, CartLinesOf(self.row.cart_id)).await?.unwrap_or_default()),
         }
     }
 
     /// Its lines with their tax where the parcel goes; without tax while that is not known.
     async fn priced(&self, ctx: &Context<'_>) -> Result<Vec<CartLine>, Error> {
         let shop = ctx.data::<Arc<Shop>>()?;
-        let rows = load(ctx, CartLinesOf(self.row.cart_id)).await?.unwrap_or_default();
+        let rows = self.line_rows(ctx).await?;
         let products = futures::future::try_join_all(rows.iter().map(|row| load(ctx, ProductById(row.product_id)))).await?;
-        let now = shop.engine.clock().now();
+        // A cart of the past is taxed as when it last changed.
+        let now = if self.past_lines.is_some() { self.row.updated_at } else { shop.today() };
         let rate = |product: &Option<projections::Product>| match (&self.row.country, product) {
             (Some(country), Some(product)) => shop.config.tax_rate_ppm(country, &product.tax_category, now),
             _ => 0,
@@ -125,6 +141,31 @@ impl Cart {
 
 #[ComplexObject]
 impl Cart {
+    /// E-mail for the confirmation; null also when the person was erased.
+    async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        opened(ctx, self.row.email.as_ref()).await
+    }
+
+    /// Where the parcel goes; null also when the person was erased.
+    async fn shipping_address(&self, ctx: &Context<'_>) -> Result<Option<Address>, Error> {
+        Ok(opened(ctx, self.row.shipping_address.as_ref()).await?.map(Address::from))
+    }
+
+    /// Where the bill goes, if elsewhere; null also when the person was erased.
+    async fn billing_address(&self, ctx: &Context<'_>) -> Result<Option<Address>, Error> {
+        Ok(opened(ctx, self.row.billing_address.as_ref()).await?.map(Address::from))
+    }
+
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<CartAction>, Error> {
+        available(ctx, CartActions(self.row.cart_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> CartHistory {
+        CartHistory(of::<domain::Cart>(self.row.cart_id))
+    }
+
     /// Its lines, in the order in which they were put in.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<CartLine>, Error> {
         self.priced(ctx).await
@@ -142,7 +183,7 @@ impl Cart {
 
     /// The ways to get this cart's parcel to where it goes; to anywhere while that is not known.
     async fn shipping_methods(&self, ctx: &Context<'_>) -> Result<Vec<ShippingMethod>, Error> {
-        let rows = load(ctx, CartLinesOf(self.row.cart_id)).await?.unwrap_or_default();
+        let rows = self.line_rows(ctx).await?;
         let variants = futures::future::try_join_all(rows.iter().map(|row| load(ctx, VariantById(row.variant_id)))).await?;
         let grams = rows.iter().zip(variants).fold(0_u64, |sum, (row, variant)| {
             let each = variant.map_or(0, |variant| u64::from(variant.weight_grams));
@@ -229,8 +270,17 @@ pub(crate) struct CartQuery;
 
 #[Object]
 impl CartQuery {
-    /// A cart: a customer's for them and for staff, a guest's for whoever knows its id.
-    async fn cart(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Cart>, Error> {
-        find(ctx, global_id::decode(Kind::Cart, &id).ok_or_else(|| problem::bad_id("id"))?).await
+    /// A cart: a customer's for them and for staff, a guest's for whoever knows its id; as it was at a moment, if asked.
+    async fn cart(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "The moment: now unless given.")] as_of: Option<AsOf>,
+    ) -> Result<Option<Cart>, Error> {
+        let id = global_id::decode(Kind::Cart, &id).ok_or_else(|| problem::bad_id("id"))?;
+        match as_of {
+            Some(as_of) => as_of::cart(ctx, id, as_of).await,
+            None => find(ctx, id).await,
+        }
     }
 }

@@ -1,23 +1,30 @@
 //! The storefront's way from an empty cart to an order.
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
-use domain::{CartLineChange, Checkout, CreateCart, InTurn, QuantityChange, SetCartDetails, SetCartLines};
-use event_schemas::{CartId, CommerceEvent, CouponCode, OrderEvent, OrderId, PaymentEvent, PaymentId, Personal};
+use domain::{
+    CartLineChange, Checkout, CreateCart, Decision, InTurn, QuantityChange, SetAvailableLines, SetCartDetails, SetCartLines,
+};
+use engine::Outcome;
+use event_schemas::{
+    Address, CartId, CommerceEvent, CountryCode, CouponCode, OrderEvent, OrderId, PaymentEvent, PaymentId, Personal,
+};
 
 use crate::{
     access::Permission,
     graphql::{
         address::AddressInput,
         cart::{self, Cart},
+        cart_warnings,
         changed::{order_at, payment_at},
         command::{Outside, carry_out, input, payload, read_back},
         global_id::Kind,
         order::Order,
         own::{Reaching, Thing},
         payment::Payment,
-        read_input,
+        personal, read_input,
         scalar::{CurrencyCode, Long},
         user_error::UserError,
+        warning::Warning,
     },
 };
 
@@ -47,6 +54,10 @@ input! {
         cart_id: ID,
         /// What to add: all of it or, if one line is refused, nothing.
         lines: Vec<CartLineInput>,
+        /// Whether a line takes only as many units as can be sold now, with the warning `QUANTITY_REDUCED`. Otherwise it takes
+        /// all that is asked for, which a checkout may refuse.
+        #[graphql(default)]
+        reduce_to_available: bool,
     }
 }
 
@@ -57,6 +68,10 @@ input! {
         cart_id: ID,
         /// The lines with their quantity in all; 0 takes a line out.
         lines: Vec<CartLineInput>,
+        /// Whether a line takes only as many units as can be sold now, with the warning `QUANTITY_REDUCED`. Otherwise it takes
+        /// all that is asked for, which a checkout may refuse.
+        #[graphql(default)]
+        reduce_to_available: bool,
     }
 }
 
@@ -129,27 +144,68 @@ fn set_lines(
     outside: &Outside<'_>,
     cart_id: &ID,
     lines: Result<Vec<CartLineChange>, UserError>,
-) -> Result<Reaching<SetCartLines>, UserError> {
+    reduce: bool,
+) -> Result<Reaching<Box<dyn Decision>>, UserError> {
     let cart_id = read_input::id(Kind::Cart, cart_id, &["cartId"])?;
     let set = SetCartLines { cart_id, lines: lines?, now: outside.now, config: outside.config.clone() };
+    let set: Box<dyn Decision> = if reduce { Box::new(SetAvailableLines(set)) } else { Box::new(set) };
     Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), set))
 }
 
-fn email(text: &str) -> Result<Personal<String>, UserError> {
+/// Who buys, and where the parcel goes, sealed.
+#[derive(Default)]
+struct Buyer {
+    email: Option<Personal<String>>,
+    shipping_address: Option<Personal<Address>>,
+    billing_address: Option<Personal<Address>>,
+    country: Option<CountryCode>,
+}
+
+impl Buyer {
+    /// Checks what was entered, and seals it for the person whose cart it is.
+    async fn sealed(ctx: &Context<'_>, input: &CartUpdateInput) -> Result<Result<Self, UserError>, Error> {
+        let read = || {
+            let email = input.email.as_deref().map(email).transpose()?;
+            let address =
+                |address: &Option<AddressInput>, field: &str| address.clone().map(|address| address.read(field)).transpose();
+            let shipping = address(&input.shipping_address, "shippingAddress")?;
+            Ok((email, shipping, address(&input.billing_address, "billingAddress")?))
+        };
+        let (email, shipping, billing) = match read() {
+            Ok(read) => read,
+            Err(user_error) => return Ok(Err(user_error)),
+        };
+        // An id that is none is refused where the cart is looked for.
+        let cart_id = crate::graphql::global_id::decode::<CartId>(Kind::Cart, &input.cart_id);
+        let Some(cart_id) = cart_id.filter(|_| email.is_some() || shipping.is_some() || billing.is_some()) else {
+            return Ok(Ok(Self::default()));
+        };
+        let person = personal::person_of_cart(ctx, cart_id).await?;
+        Ok(Ok(Self {
+            email: personal::sealed(ctx, person, email.as_ref()).await?,
+            country: shipping.as_ref().map(|address| address.country.clone()),
+            shipping_address: personal::sealed(ctx, person, shipping.as_ref()).await?,
+            billing_address: personal::sealed(ctx, person, billing.as_ref()).await?,
+        }))
+    }
+}
+
+fn email(text: &str) -> Result<String, UserError> {
     let (name, host) = text.rsplit_once('@').unwrap_or_default();
     let printable = !text.chars().any(|c| c.is_control() || c.is_whitespace());
     if name.is_empty() || host.is_empty() || !printable || text.len() > 254 {
         return Err(UserError::invalid(&["email"], "this is not an e-mail address"));
     }
-    Ok(Personal(text.to_owned()))
+    Ok(text.to_owned())
 }
 
-/// A cart as it was before or after the mutation, by the id in its input.
+/// A cart after the mutation, by the id in its input; `reduced` are the lines that were asked for if they may have been reduced.
 async fn changed<I, D>(
     ctx: &Context<'_>,
     operation: &'static str,
     cart_id: ID,
     input: I,
+    reduced: Option<Vec<CartLineChange>>,
     decision: impl FnOnce(I, &Outside<'_>) -> Result<D, UserError>,
 ) -> Result<CartPayload, Error>
 where
@@ -160,12 +216,27 @@ where
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
-    let id = crate::graphql::global_id::decode::<CartId>(Kind::Cart, &cart_id);
+    let mut payload = answer(ctx, crate::graphql::global_id::decode::<CartId>(Kind::Cart, &cart_id), &outcome).await?;
+    let told = payload.cart.is_some() && ctx.look_ahead().field("warnings").exists();
+    if let Some(asked) = reduced.filter(|_| told) {
+        payload.warnings.extend(cart_warnings::reductions(ctx, &asked, &outcome).await?);
+    }
+    Ok(payload)
+}
+
+/// A cart as a mutation left it, with what it warns of.
+async fn answer(ctx: &Context<'_>, id: Option<CartId>, outcome: &Outcome) -> Result<CartPayload, Error> {
+    let shown = read_back(ctx, outcome.position).await;
+    let mut warnings = Warning::unless_shown(shown);
     let cart = match id {
-        Some(id) if read_back(ctx, outcome.position).await => cart::find(ctx, id).await?,
+        Some(id) if shown => cart::find(ctx, id).await?,
         _ => None,
     };
-    Ok(CartPayload { cart, position: Long::of(outcome.position), user_errors: Vec::new() })
+    // What is there for somebody else is not looked into.
+    if let (Some(id), true) = (id.filter(|_| cart.is_some()), ctx.look_ahead().field("warnings").exists()) {
+        warnings.extend(cart_warnings::of(ctx, id).await?);
+    }
+    Ok(CartPayload { cart, position: Long::of(outcome.position), warnings, ..Default::default() })
 }
 
 #[derive(Default)]
@@ -194,11 +265,7 @@ impl CartMutation {
             Err(refused) => return Ok(refused.into()),
         };
         let created = outcome.changes.iter().find_map(|change| change.stream.aggregate_id.parse::<CartId>().ok());
-        let cart = match created {
-            Some(id) if read_back(ctx, outcome.position).await => cart::find(ctx, id).await?,
-            _ => None,
-        };
-        Ok(CartPayload { cart, position: Long::of(outcome.position), user_errors: Vec::new() })
+        answer(ctx, created, &outcome).await
     }
 
     /// Puts units in a cart, at the prices of the moment.
@@ -207,8 +274,9 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart and the units.")] input: CartLinesAddInput,
     ) -> Result<CartPayload, Error> {
-        changed(ctx, "cartLinesAdd", input.cart_id.clone(), input, |input, outside| {
-            set_lines(outside, &input.cart_id, lines(&input.lines, QuantityChange::Add))
+        let asked = input.reduce_to_available.then(|| lines(&input.lines, QuantityChange::Add).unwrap_or_default());
+        changed(ctx, "cartLinesAdd", input.cart_id.clone(), input, asked, |input, outside| {
+            set_lines(outside, &input.cart_id, lines(&input.lines, QuantityChange::Add), input.reduce_to_available)
         })
         .await
     }
@@ -219,8 +287,9 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart and its lines.")] input: CartLinesUpdateInput,
     ) -> Result<CartPayload, Error> {
-        changed(ctx, "cartLinesUpdate", input.cart_id.clone(), input, |input, outside| {
-            set_lines(outside, &input.cart_id, lines(&input.lines, QuantityChange::Set))
+        let asked = input.reduce_to_available.then(|| lines(&input.lines, QuantityChange::Set).unwrap_or_default());
+        changed(ctx, "cartLinesUpdate", input.cart_id.clone(), input, asked, |input, outside| {
+            set_lines(outside, &input.cart_id, lines(&input.lines, QuantityChange::Set), input.reduce_to_available)
         })
         .await
     }
@@ -231,10 +300,10 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart and the lines.")] input: CartLinesRemoveInput,
     ) -> Result<CartPayload, Error> {
-        changed(ctx, "cartLinesRemove", input.cart_id.clone(), input, |input, outside| {
+        changed(ctx, "cartLinesRemove", input.cart_id.clone(), input, None, |input, outside| {
             let skus = read_input::names(&input.skus, &["skus"])?;
             let gone = skus.into_iter().map(|sku| CartLineChange { sku, quantity: QuantityChange::Set(0) });
-            set_lines(outside, &input.cart_id, Ok(gone.collect()))
+            set_lines(outside, &input.cart_id, Ok(gone.collect()), false)
         })
         .await
     }
@@ -245,16 +314,18 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart and its details.")] input: CartUpdateInput,
     ) -> Result<CartPayload, Error> {
-        changed(ctx, "cartUpdate", input.cart_id.clone(), input, |input, outside| {
+        let buyer = Buyer::sealed(ctx, &input).await?;
+        changed(ctx, "cartUpdate", input.cart_id.clone(), input, None, |input, outside| {
             let upper = |codes: Vec<String>| codes.iter().map(|code| code.trim().to_uppercase()).collect::<Vec<_>>();
             let codes = input.coupon_codes.map(upper);
             let codes = codes.map(|codes| read_input::names::<CouponCode>(&codes, &["couponCodes"])).transpose()?;
-            let cart_id = read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?;
+            let (cart_id, buyer) = (read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?, buyer?);
             let details = SetCartDetails {
                 cart_id,
-                email: input.email.as_deref().map(email).transpose()?,
-                shipping_address: input.shipping_address.map(|address| address.read("shippingAddress")).transpose()?,
-                billing_address: input.billing_address.map(|address| address.read("billingAddress")).transpose()?,
+                email: buyer.email,
+                shipping_address: buyer.shipping_address,
+                billing_address: buyer.billing_address,
+                country: buyer.country,
                 shipping_method: input.shipping_method,
                 coupon_codes: codes,
                 now: outside.now,
@@ -271,7 +342,16 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart.")] input: CartCheckoutInput,
     ) -> Result<CartCheckoutPayload, Error> {
+        let cart_id = crate::graphql::global_id::decode::<CartId>(Kind::Cart, &input.cart_id);
+        let erased = match cart_id {
+            Some(cart_id) => personal::is_erased(ctx, cart_id).await?,
+            None => false,
+        };
         let outcome = carry_out(ctx, "cartCheckout", input, |input, outside| {
+            if erased {
+                let message = "who was entered was erased meanwhile: enter e-mail and address again";
+                return Err(UserError::invalid(&["cartId"], message));
+            }
             let (order_id, cart_id) = (OrderId(outside.new_id()), read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?);
             let checkout = Checkout {
                 cart_id,
@@ -299,8 +379,9 @@ impl CartMutation {
         Ok(CartCheckoutPayload {
             order: if shown { order_at(ctx, order).await? } else { None },
             payment: if shown { payment_at(ctx, payment).await? } else { None },
+            warnings: Warning::unless_shown(shown),
             position: Long::of(outcome.position),
-            user_errors: Vec::new(),
+            ..Default::default()
         })
     }
 }

@@ -3,10 +3,9 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use async_graphql::{Context, Error, InputType, Value};
-use domain::{Decision, StoreConfig};
+use domain::{Decision, Expecting, StoreConfig};
 use engine::{CommandError, Fault, Outcome};
-use event_schemas::{CustomerId, Idempotency, Metadata, Position, Timestamp};
-use sha2::{Digest, Sha256};
+use event_schemas::{CustomerId, Idempotency, Metadata, Position, Sequence, StreamId, Timestamp};
 use uuid::Uuid;
 
 use crate::{
@@ -43,11 +42,57 @@ pub(crate) fn idempotency_key(text: &str) -> Option<&str> {
 pub(crate) trait MutationInput: InputType {
     /// The caller's promise that two mutations are the same one.
     fn idempotency_key(&self) -> Option<&str>;
+
+    /// The version that the caller has seen of what the mutation changes, if it changes one aggregate and they said so.
+    fn expected_version(&self) -> Option<Long> {
+        None
+    }
+
+    /// The aggregate that the mutation changes, if it is one; none for an id that is malformed.
+    fn changes(&self, _: &StoreConfig) -> Option<StreamId> {
+        None
+    }
 }
 
 /// Declares a mutation's input with its idempotency key.
+///
+/// `OrderCancelInput of Order(order_id) { … }` changes the aggregate of an id, and gets an `expected_version` of it;
+/// `StockCountInput at |input, config| stream => { … }` says otherwise which one it is.
 macro_rules! input {
+    ($(#[$meta:meta])* $name:ident of $kind:ident($id:ident) { $($body:tt)* }) => {
+        $crate::graphql::command::input! {
+            $(#[$meta])*
+            $name at |input, _config| $crate::graphql::global_id::stream($crate::graphql::global_id::Kind::$kind, &input.$id) => {
+                $($body)*
+            }
+        }
+    };
+    ($(#[$meta:meta])* $name:ident at |$input:ident, $config:ident| $stream:expr => { $($body:tt)* }) => {
+        $crate::graphql::command::input! {
+            @declare
+            {
+                fn expected_version(&self) -> Option<$crate::graphql::scalar::Long> {
+                    self.expected_version
+                }
+
+                fn changes(&self, $config: &domain::StoreConfig) -> Option<event_schemas::StreamId> {
+                    let $input = self;
+                    $stream
+                }
+            }
+            $(#[$meta])*
+            $name {
+                $($body)*
+                /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is
+                /// `STALE_VERSION` with what happened.
+                pub(crate) expected_version: Option<$crate::graphql::scalar::Long>,
+            }
+        }
+    };
     ($(#[$meta:meta])* $name:ident { $($body:tt)* }) => {
+        $crate::graphql::command::input! { @declare {} $(#[$meta])* $name { $($body)* } }
+    };
+    (@declare { $($expects:tt)* } $(#[$meta:meta])* $name:ident { $($body:tt)* }) => {
         $(#[$meta])*
         #[derive(Debug, async_graphql::InputObject)]
         pub(crate) struct $name {
@@ -62,6 +107,8 @@ macro_rules! input {
             fn idempotency_key(&self) -> Option<&str> {
                 self.idempotency_key.as_deref()
             }
+
+            $($expects)*
         }
     };
 }
@@ -71,7 +118,7 @@ pub(crate) use input;
 macro_rules! payload {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(async_graphql::SimpleObject)]
+        #[derive(Default, async_graphql::SimpleObject)]
         pub(crate) struct $name {
             $(
                 $(#[$field_meta])*
@@ -81,11 +128,13 @@ macro_rules! payload {
             pub(crate) position: $crate::graphql::scalar::Long,
             /// The business rules that forbid it; empty when it was done.
             pub(crate) user_errors: Vec<$crate::graphql::user_error::UserError>,
+            /// What whoever asked should know although it was done; empty when there is nothing to tell.
+            pub(crate) warnings: Vec<$crate::graphql::warning::Warning>,
         }
 
         impl From<$crate::graphql::command::Refused> for $name {
             fn from(refused: $crate::graphql::command::Refused) -> Self {
-                Self { $($field: None,)+ position: refused.position, user_errors: refused.user_errors }
+                Self { position: refused.position, user_errors: refused.user_errors, ..Self::default() }
             }
         }
     };
@@ -131,8 +180,12 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
     decision: impl FnOnce(I, &Outside<'_>) -> Result<D, UserError>,
 ) -> Result<Result<Outcome, Refused>, Error> {
     let (shop, request) = (ctx.data::<Arc<Shop>>()?, ctx.data::<Arc<RequestContext>>()?);
-    let idempotency = match idempotency(request, operation, &input) {
+    let idempotency = match idempotency(shop, request, operation, &input) {
         Ok(idempotency) => idempotency,
+        Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
+    };
+    let expected = match expected(&input, &shop.config) {
+        Ok(expected) => expected,
         Err(user_error) => return Ok(Err(refused(shop, vec![user_error]))),
     };
     let outside = Outside {
@@ -154,12 +207,12 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
         trace_id: request.trace_id.clone(),
         idempotency,
     };
-    match shop.engine.submit(decision, metadata).await {
+    match shop.engine.submit(Expecting { expected, decision }, metadata).await {
         Ok(outcome) => {
             request.written.fetch_max(outcome.position, std::sync::atomic::Ordering::Relaxed);
             Ok(Ok(outcome))
         }
-        Err(CommandError::Refused(refusal)) => Ok(Err(refused(shop, UserError::of(&refusal)))),
+        Err(CommandError::Refused(refusal)) => Ok(Err(refused(shop, UserError::told(ctx, &refusal).await?))),
         Err(error @ CommandError::IdempotencyKeyReused) => {
             Ok(Err(refused(shop, vec![UserError::new(UserErrorCode::IdempotencyKeyReused, error.to_string())])))
         }
@@ -167,6 +220,17 @@ pub(crate) async fn carry_out<I: MutationInput, D: Decision>(
         Err(CommandError::Fault(Fault::Stopping)) => Err(problem::stopping()),
         Err(CommandError::Fault(fault)) => Err(problem::fault(&format!("{operation}: {fault}"))),
     }
+}
+
+/// The aggregate that an input changes, and the version that its caller expects of it.
+fn expected(input: &impl MutationInput, config: &StoreConfig) -> Result<Option<(StreamId, Sequence)>, UserError> {
+    input.expected_version().map(version).transpose().map(|version| input.changes(config).zip(version))
+}
+
+/// A version, as clients write it.
+pub(crate) fn version(Long(version): Long) -> Result<Sequence, UserError> {
+    let message = || "a version is 0 or a number of events".to_owned();
+    Sequence::try_from(version).map_err(|_| UserError::invalid(&["expectedVersion"], message()))
 }
 
 fn refused(shop: &Shop, user_errors: Vec<UserError>) -> Refused {
@@ -183,7 +247,12 @@ pub(crate) async fn read_back(ctx: &Context<'_>, position: Position) -> bool {
 }
 
 /// The scope of the key (actor, operation, key) and the fingerprint of the input without it.
-fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationInput) -> Result<Option<Idempotency>, UserError> {
+fn idempotency(
+    shop: &Shop,
+    request: &RequestContext,
+    operation: &str,
+    input: &impl MutationInput,
+) -> Result<Option<Idempotency>, UserError> {
     let Some(key) = input.idempotency_key().or(request.idempotency_key.as_deref()) else { return Ok(None) };
     let key = idempotency_key(key).ok_or_else(|| {
         let message = format!("a key has 1 to {LONGEST_KEY} characters, and no control characters");
@@ -199,10 +268,8 @@ fn idempotency(request: &RequestContext, operation: &str, input: &impl MutationI
     }
     let mut text = String::new();
     canonical(&content, &mut text);
-    let fingerprint = Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    // Keyed: from a plain hash of an address or an e-mail, whoever reads the log could tell whether a guess is right.
+    let fingerprint = shop.vault.blind("idempotency", &text);
     Ok(Some(Idempotency { scope: format!("{}|{operation}|{key}", request.caller.actor()), fingerprint }))
 }
 

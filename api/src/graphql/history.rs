@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Error, Json, SimpleObject};
-use event_schemas::{Position, Recorded, Sequence, StreamId, Timestamp};
+use async_graphql::{ComplexObject, Context, Error, Json, SimpleObject};
+use event_schemas::{AccountId, Position, Recorded, Sequence, StreamId, Timestamp, words};
 use event_store::ReadError;
 
 use crate::{
     graphql::{
         page::{self, List, Paging, Place},
+        personal::opened_json,
         problem,
         scalar::Long,
     },
@@ -20,6 +21,7 @@ const CHUNK: usize = 1_000;
 
 /// Something that happened, as the log holds it.
 #[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct HistoryEntry {
     /// Its place in the log.
     pub(crate) position: Long,
@@ -42,8 +44,40 @@ pub(crate) struct HistoryEntry {
     recorded_at: Timestamp,
     /// When it happened in the world.
     occurred_at: Timestamp,
-    /// What changed, in the shape that the event's JSON Schema describes.
-    change: Json<serde_json::Value>,
+    #[graphql(skip)]
+    recorded: Arc<Recorded>,
+}
+
+#[ComplexObject]
+impl HistoryEntry {
+    /// What changed, in the shape that the event's JSON Schema describes, but that what is about a person is opened: null when
+    /// they were erased.
+    async fn change(&self, ctx: &Context<'_>) -> Result<Json<serde_json::Value>, Error> {
+        let mut change = serde_json::from_str(&self.recorded.event.payload).unwrap_or_default();
+        opened_json(ctx, &mut change).await?;
+        Ok(Json(change))
+    }
+
+    /// The same in words: who did what to what, and why, such as “Ana (support) refunded 12.00 EUR of payment 0197…, because
+    /// ‘damaged’”. What is personal stays out, but for the names of staff.
+    async fn sentence(&self, ctx: &Context<'_>) -> Result<String, Error> {
+        let actor = self.actor.as_deref().unwrap_or_default();
+        let name = staff_name(ctx.data::<Arc<Shop>>()?, actor).await;
+        Ok(words::sentence_by(&words::doer(actor, name.as_deref()), &self.recorded))
+    }
+}
+
+/// What staff call themselves, by the actor of an event, such as `support:0197…`. An account that is gone has no name any more.
+async fn staff_name(shop: &Shop, actor: &str) -> Option<String> {
+    let (role, subject) = actor.split_once(':')?;
+    let account: AccountId = subject.parse().ok().filter(|_| role != "customer")?;
+    match shop.accounts.profile(account).await {
+        Ok(profile) => profile?.display_name,
+        Err(error) => {
+            tracing::debug!(?error, "the name of an account could not be read");
+            None
+        }
+    }
 }
 
 impl From<Recorded> for HistoryEntry {
@@ -60,8 +94,8 @@ impl From<Recorded> for HistoryEntry {
             version: recorded.event.event_version,
             recorded_at: recorded.event.recorded_at,
             occurred_at: recorded.event.occurred_at,
-            change: Json(serde_json::from_str(&recorded.event.payload).unwrap_or_default()),
-            event_type: recorded.event.event_type.into_owned(),
+            event_type: recorded.event.event_type.to_string(),
+            recorded: Arc::new(recorded),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Error, Object, SimpleObject};
-use projections::{OrderFilter, OrderSort};
+use async_graphql::{ComplexObject, Context, Error, Json, Object, SimpleObject};
+use projections::OrderFilter;
 
 use crate::{
     access::{Caller, Permission, Role},
     graphql::{
         account::{Account, account_at},
         order::Order,
-        page::{self, List, Paging},
+        order_query::{OrderFilterInput, OrderSortInput},
+        page::{self, List, Narrowing as _, Paging},
+        person::own_data,
         problem,
     },
     shop::Shop,
@@ -39,10 +41,20 @@ impl Me {
         account_at(ctx, ctx.data::<Caller>()?.account().map(|(id, _)| id)).await
     }
 
-    /// The caller's own orders, the newest first; none for a guest, whose orders are found by their ids.
+    /// Everything that is kept about the caller, for them to read: their account, and every event of their carts, orders,
+    /// payments and reviews. Null for who is no customer.
+    async fn export_data(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>, Error> {
+        own_data(ctx).await
+    }
+
+    /// The caller's own orders, the newest first unless `sort` says otherwise; none for a guest, whose orders are found by
+    /// their ids.
+    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "Which of them; all unless given.")] filter: Option<OrderFilterInput>,
+        #[graphql(desc = "In which order.")] sort: Option<OrderSortInput>,
         #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
@@ -52,9 +64,11 @@ impl Me {
         let Some(customer_id) = ctx.data::<Caller>()?.customer_id() else {
             return Ok(page::connection([], false, false, Some(0)));
         };
-        let filter = OrderFilter { customer_id: Some(customer_id), ..OrderFilter::default() };
+        // Whoever else's orders are asked for: there are only one's own.
+        let filter = OrderFilter { customer_id: Some(customer_id), ..filter.unwrap_or_default().read()? };
+        let (by, descending) = OrderSortInput::of(sort);
         let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.orders(&filter, OrderSort::Placed, true, &page)).await;
+        let listed = views.read(move |reader| reader.orders(&filter, by, descending, &page)).await;
         Ok(page::list(listed.map_err(problem::view)?, Order::new))
     }
 }

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Error, ID, SimpleObject};
-use event_schemas::{CustomerId, OrderId, StreamId, Timestamp};
+use async_graphql::{ComplexObject, Context, Error, ID, OutputType as _, SimpleObject};
+use event_schemas::{CustomerId, OrderId, Personal, Timestamp};
 
 use crate::{
     access::{Caller, Permission, sees},
     graphql::{
+        actions::{OrderAction, OrderActions, available},
         address::Address,
         global_id::{self, Kind},
-        history::{self, HistoryEntry},
+        histories::{OrderHistory, of},
         loader::{ChargesOf, DiscountsOf, FulfilmentsOf, LinesOf, PaymentsOf, ReturnsOf, load},
         money::{Money, TaxedMoney},
         order_parts::{Fulfilment, OrderCharge, OrderDiscount, OrderLine, OrderReturn},
-        order_status::{FulfilmentStatus, OrderAction, OrderPaymentStatus, OrderStatus},
-        page::{List, Paging},
+        order_status::{FulfilmentStatus, OrderPaymentStatus, OrderStatus},
         payment::Payment,
-        scalar::CurrencyCode,
+        personal::opened,
+        scalar::{CurrencyCode, Long},
     },
 };
 
@@ -32,12 +33,22 @@ pub(crate) struct OrderDetails {
     pub(crate) payments: Vec<projections::Payment>,
 }
 
+/// What is about a person, sealed.
+struct PersonalParts {
+    email: Option<Personal<String>>,
+    shipping_address: Option<Personal<event_schemas::Address>>,
+    billing_address: Option<Personal<event_schemas::Address>>,
+    note: Option<Personal<String>>,
+}
+
 /// An order.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Order {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// The number that people use for it.
     number: String,
     /// Where it stands.
@@ -46,8 +57,6 @@ pub(crate) struct Order {
     payment_status: OrderPaymentStatus,
     /// How far its goods have come.
     fulfilment_status: FulfilmentStatus,
-    /// What may be done next.
-    available_actions: Vec<OrderAction>,
     /// The currency of all its amounts.
     currency: CurrencyCode,
     /// Its lines before discount, as shown to the shopper.
@@ -62,12 +71,6 @@ pub(crate) struct Order {
     received: Money,
     /// What went back.
     refunded: Money,
-    /// E-mail for the confirmation.
-    email: Option<String>,
-    /// Where the parcel goes.
-    shipping_address: Option<Address>,
-    /// Where the bill goes, if elsewhere.
-    billing_address: Option<Address>,
     /// The country that tax, shipping and reports go by.
     country: Option<String>,
     /// The customer, if known.
@@ -82,11 +85,10 @@ pub(crate) struct Order {
     closed_at: Option<Timestamp>,
     /// Why it was cancelled.
     cancel_reason: Option<String>,
-    /// What staff last wrote down about it; `history` has all notes.
-    #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
-    note: Option<String>,
     /// When it last changed.
     updated_at: Timestamp,
+    #[graphql(skip)]
+    personal: PersonalParts,
     #[graphql(skip)]
     order_id: OrderId,
     #[graphql(skip)]
@@ -102,10 +104,10 @@ impl Order {
         let money = |minor| Money::new(minor, row.currency);
         Self {
             id: global_id::encode(Kind::Order, row.order_id),
+            version: Long::of(row.version),
             status: row.status.into(),
             payment_status: row.payment_status.into(),
             fulfilment_status: row.fulfilment_status.into(),
-            available_actions: row.facts.available_actions().into_iter().map(Into::into).collect(),
             currency: CurrencyCode(row.currency),
             subtotal: money(row.subtotal_minor),
             discount: money(row.discount_minor),
@@ -113,9 +115,6 @@ impl Order {
             total: TaxedMoney::new(row.net_minor, row.tax_minor, row.gross_minor, row.currency),
             received: money(row.received_minor),
             refunded: money(row.refunded_minor),
-            email: row.email.map(|email| email.0),
-            shipping_address: row.shipping_address.as_ref().map(Address::from),
-            billing_address: row.billing_address.as_ref().map(Address::from),
             country: row.country.map(|country| country.to_string()),
             customer_id: row.customer_id.as_ref().map(ToString::to_string),
             owner: row.customer_id,
@@ -124,7 +123,12 @@ impl Order {
             paid_at: row.paid_at,
             closed_at: row.closed_at,
             cancel_reason: row.cancel_reason,
-            note: row.note.map(|note| note.0),
+            personal: PersonalParts {
+                email: row.email,
+                shipping_address: row.shipping_address,
+                billing_address: row.billing_address,
+                note: row.note,
+            },
             updated_at: row.updated_at,
             number: row.number,
             order_id: row.order_id,
@@ -147,6 +151,37 @@ impl Order {
 
 #[ComplexObject]
 impl Order {
+    /// E-mail for the confirmation; null also when the person was erased.
+    async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        opened(ctx, self.personal.email.as_ref()).await
+    }
+
+    /// Where the parcel goes; null also when the person was erased.
+    async fn shipping_address(&self, ctx: &Context<'_>) -> Result<Option<Address>, Error> {
+        Ok(opened(ctx, self.personal.shipping_address.as_ref()).await?.map(Address::from))
+    }
+
+    /// Where the bill goes, if elsewhere; null also when the person was erased.
+    async fn billing_address(&self, ctx: &Context<'_>) -> Result<Option<Address>, Error> {
+        Ok(opened(ctx, self.personal.billing_address.as_ref()).await?.map(Address::from))
+    }
+
+    /// What staff last wrote down about it; `history` has all notes. Null also when the person was erased.
+    #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
+    async fn note(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        opened(ctx, self.personal.note.as_ref()).await
+    }
+
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<OrderAction>, Error> {
+        available(ctx, OrderActions(self.order_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> OrderHistory {
+        OrderHistory(of::<domain::Order>(self.order_id))
+    }
+
     /// Its lines as bought.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<OrderLine>, Error> {
         let rows = match &self.past {
@@ -202,18 +237,5 @@ impl Order {
             None => load(ctx, PaymentsOf(self.order_id)).await?.unwrap_or_default(),
         };
         Ok(rows.into_iter().map(Payment::new).collect())
-    }
-
-    /// What happened to it, the oldest first.
-    #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
-    async fn history(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<HistoryEntry>, Error> {
-        history::of(ctx, StreamId::new("order", self.order_id), Paging { first, after, last, before }).await
     }
 }

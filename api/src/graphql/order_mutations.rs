@@ -1,7 +1,9 @@
 //! What staff do with orders: prepare, ship, deliver, cancel, take back.
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
-use domain::{AddOrderNote, CancelOrder, Decision, DeliverFulfilment, FulfilOrder, ReturnItems, StartProcessing, SubmitReview};
+use domain::{
+    AddOrderNote, CancelOrder, Decision, DeliverFulfilment, FulfilOrder, ReturnItems, SealedText, StartProcessing, SubmitReview,
+};
 use event_schemas::{
     CancelledBy, CommerceEvent, FulfilmentId, OrderId, Personal, RefundId, ReturnId, ReviewEvent, ReviewId, ReviewSubmitted,
     SkuQuantity,
@@ -15,16 +17,17 @@ use crate::{
         global_id::{self, Kind},
         order::Order,
         own::Thing,
-        read_input,
+        personal, read_input,
         review::{Review, review_at},
         scalar::Long,
         user_error::UserError,
+        warning::Warning,
     },
 };
 
 input! {
     /// An order to call off.
-    OrderCancelInput {
+    OrderCancelInput of Order(order_id) {
         /// The order.
         order_id: ID,
         /// Why.
@@ -34,7 +37,7 @@ input! {
 
 input! {
     /// A paid order to prepare in the warehouse.
-    OrderStartProcessingInput {
+    OrderStartProcessingInput of Order(order_id) {
         /// The order.
         order_id: ID,
     }
@@ -42,7 +45,7 @@ input! {
 
 input! {
     /// Something to write down about an order.
-    OrderNoteAddInput {
+    OrderNoteAddInput of Order(order_id) {
         /// The order.
         order_id: ID,
         /// The note, 1 to 2000 characters. Only staff read it.
@@ -61,7 +64,7 @@ pub(crate) struct ItemInput {
 
 input! {
     /// A parcel to send.
-    OrderFulfilInput {
+    OrderFulfilInput of Order(order_id) {
         /// The order.
         order_id: ID,
         /// What is in it; all that is left to ship unless given.
@@ -73,7 +76,7 @@ input! {
 
 input! {
     /// A parcel that arrived.
-    FulfilmentDeliverInput {
+    FulfilmentDeliverInput of Order(order_id) {
         /// The order.
         order_id: ID,
         /// The parcel.
@@ -83,7 +86,7 @@ input! {
 
 input! {
     /// Goods that came back.
-    OrderReturnInput {
+    OrderReturnInput of Order(order_id) {
         /// The order.
         order_id: ID,
         /// What came back, each SKU once.
@@ -149,8 +152,33 @@ async fn changed<I: MutationInput, D: Decision>(
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
-    let order = if read_back(ctx, outcome.position).await { order_at(ctx, id).await? } else { None };
-    Ok(OrderPayload { order, position: Long::of(outcome.position), user_errors: Vec::new() })
+    let shown = read_back(ctx, outcome.position).await;
+    let (order, warnings) = (if shown { order_at(ctx, id).await? } else { None }, Warning::unless_shown(shown));
+    Ok(OrderPayload { order, position: Long::of(outcome.position), warnings, ..Default::default() })
+}
+
+/// The most characters of a review's title or text.
+const MOST_REVIEW_CHARS: usize = 5_000;
+
+/// A title and a text.
+type Words = (Option<Personal<String>>, Option<Personal<String>>);
+
+/// The words of a review, sealed for whom the order belongs to.
+async fn words(ctx: &Context<'_>, input: &ReviewSubmitInput) -> Result<Result<Words, UserError>, Error> {
+    for (text, field) in [(&input.title, "title"), (&input.comment, "comment")] {
+        if text.as_ref().is_some_and(|text| text.chars().count() > MOST_REVIEW_CHARS) {
+            let message = format!("a review has at most {MOST_REVIEW_CHARS} characters");
+            return Ok(Err(UserError::invalid(&[field], message)));
+        }
+    }
+    // An id that is none is refused where the order is looked for.
+    let order_id = global_id::decode::<OrderId>(Kind::Order, &input.order_id);
+    let Some(order_id) = order_id.filter(|_| input.title.is_some() || input.comment.is_some()) else {
+        return Ok(Ok((None, None)));
+    };
+    let person = personal::person_of_order(ctx, order_id).await?;
+    let title = personal::sealed(ctx, person, input.title.as_ref()).await?;
+    Ok(Ok((title, personal::sealed(ctx, person, input.comment.as_ref()).await?)))
 }
 
 #[derive(Default)]
@@ -191,9 +219,19 @@ impl OrderMutation {
         #[graphql(desc = "The order and the note.")] input: OrderNoteAddInput,
     ) -> Result<OrderPayload, Error> {
         let id = input.order_id.clone();
-        let note =
-            |input: OrderNoteAddInput, order_id, _: &Outside<'_>| Ok(AddOrderNote { order_id, note: Personal(input.note) });
-        changed(ctx, "orderNoteAdd", id, input, note).await
+        let note = match global_id::decode::<OrderId>(Kind::Order, &id) {
+            Some(order_id) => {
+                let person = personal::person_of_order(ctx, order_id).await?;
+                let sealed = personal::sealed(ctx, person, Some(&input.note)).await?;
+                sealed.map(|text| SealedText::new(text, &input.note))
+            }
+            None => None,
+        };
+        changed(ctx, "orderNoteAdd", id, input, |_, order_id, _| {
+            let note = note.ok_or_else(|| UserError::invalid(&["orderId"], "this is no id of an order"))?;
+            Ok(AddOrderNote { order_id, note })
+        })
+        .await
     }
 
     /// Sends a parcel of a paid order: its units leave the locations where they were set aside.
@@ -246,13 +284,9 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The order and the review.")] input: ReviewSubmitInput,
     ) -> Result<ReviewPayload, Error> {
+        let words = words(ctx, &input).await?;
         let outcome = carry_out(ctx, "reviewSubmit", input, |input, outside| {
-            let text = |text: Option<String>, field: &str| match text {
-                Some(text) if text.chars().count() > 5_000 => {
-                    Err(UserError::invalid(&[field], "a review has at most 5000 characters"))
-                }
-                text => Ok(text.map(Personal)),
-            };
+            let (title, comment) = words?;
             let order_id = read_input::id(Kind::Order, &input.order_id, &["orderId"])?;
             let submit = SubmitReview {
                 review: ReviewSubmitted {
@@ -260,8 +294,8 @@ impl OrderMutation {
                     order_id,
                     customer_id: outside.customer_id.clone(),
                     rating: u8::try_from(input.rating.0).unwrap_or(0),
-                    title: text(input.title, "title")?,
-                    comment: text(input.comment, "comment")?,
+                    title,
+                    comment,
                 },
             };
             Ok(outside.reaching(Permission::ViewOrders, Thing::Order(order_id), submit))
@@ -274,7 +308,8 @@ impl OrderMutation {
             CommerceEvent::Review(ReviewEvent::ReviewSubmitted(review)) => Some(review.review_id),
             _ => None,
         });
-        let review = if read_back(ctx, outcome.position).await { review_at(ctx, submitted).await? } else { None };
-        Ok(ReviewPayload { review, position: Long::of(outcome.position), user_errors: Vec::new() })
+        let shown = read_back(ctx, outcome.position).await;
+        let (review, warnings) = (if shown { review_at(ctx, submitted).await? } else { None }, Warning::unless_shown(shown));
+        Ok(ReviewPayload { review, position: Long::of(outcome.position), warnings, ..Default::default() })
     }
 }

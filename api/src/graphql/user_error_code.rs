@@ -77,6 +77,10 @@ pub(crate) enum UserErrorCode {
     EmailRequired,
     /// An account with this e-mail address exists.
     EmailTaken,
+    /// Nobody has asked that the person be erased.
+    ErasureNotRequested,
+    /// It was asked for already that the person be erased; a second person has to agree.
+    ErasurePending,
     /// The shipment exists already.
     FulfilmentExists,
     /// The order has no such shipment.
@@ -115,6 +119,10 @@ pub(crate) enum UserErrorCode {
     LastAdmin,
     /// A published product keeps at least one variant.
     LastVariant,
+    /// The person has a legal hold of this name already.
+    LegalHoldExists,
+    /// The person has no legal hold of this name.
+    LegalHoldNotFound,
     /// There were too many failed logins: try again later.
     LoginLocked,
     /// For this, the login must be less than 15 minutes ago.
@@ -157,6 +165,8 @@ pub(crate) enum UserErrorCode {
     OidcLinkedElsewhere,
     /// The account with this e-mail address must be linked by its owner, who is logged in.
     OidcLinkNeeded,
+    /// The account has no login with this issuer.
+    OidcNotLinked,
     /// The shop has no login elsewhere.
     OidcOff,
     /// The order exists already.
@@ -187,6 +197,12 @@ pub(crate) enum UserErrorCode {
     PaymentNotFound,
     /// The gateway's token is missing.
     PaymentTokenMissing,
+    /// The person was erased.
+    PersonErased,
+    /// Nothing is known about such a person.
+    PersonNotFound,
+    /// Legal holds forbid that the person be erased; `message` names them.
+    PersonOnHold,
     /// A price is no longer what the cart shows; see `PriceChanged`.
     PriceChanged,
     /// The product is published already.
@@ -233,6 +249,8 @@ pub(crate) enum UserErrorCode {
     SecondFactorOff,
     /// The account has a second factor already.
     SecondFactorOn,
+    /// Somebody else has to agree than who asked.
+    SecondPersonRequired,
     /// The session has ended: log in again.
     SessionEnded,
     /// The account has no such session.
@@ -247,6 +265,8 @@ pub(crate) enum UserErrorCode {
     SkuTaken,
     /// Another thing has this slug.
     SlugTaken,
+    /// What was to be changed is no longer what was looked at; see `StaleVersion`.
+    StaleVersion,
     /// Units are already set aside for the order.
     StockAlreadyReserved,
     /// The units belong to an order that is not paid.

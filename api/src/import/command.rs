@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use engine::{Engine, Limits, LogClock, SystemIds};
+use vault::Persons;
 
 use crate::{
+    accounts,
     cli::ShopArgs,
     data_folder::{DataFolder, FolderUse},
     import::{ImportSource, Progress, import},
@@ -42,13 +44,15 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     let folder = DataFolder::create(&args.shop.data)?;
     let _lock = folder.lock(FolderUse::of(&[&args.shop.events]))?;
     let config = folder.settings()?;
+    let events = args.shop.events.clone();
     let url = args.shop.events.unwrap_or_else(|| folder.sqlite_url("events.db"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reconciliation = runtime.block_on(async {
         let log = event_store::open(&url).await?;
         let clock = Arc::new(LogClock::of(&*log).await?);
         let engine = Engine::start(log, clock, Arc::new(SystemIds), Limits::default()).await?;
-        let result = import(&args.source, &config, &engine, &mut tell).await;
+        let vault = accounts::open_vault(&folder, args.shop.vault.as_deref(), events.as_deref()).await?;
+        let result = import(&args.source, &config, &engine, &Persons::new(vault), &mut tell).await;
         engine.drain().await;
         result.map_err(Failure::from)
     })?;

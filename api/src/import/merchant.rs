@@ -155,6 +155,7 @@ mod tests {
     use domain::StoreConfig;
     use engine::{Engine, Limits, SystemClock, SystemIds};
     use event_store::MemoryLog;
+    use vault::{Persons, Vault, VaultKey};
 
     use crate::import::{CsvKind, ImportSource, Reconciliation, import};
 
@@ -167,7 +168,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("own.csv");
         std::fs::write(&file, text).unwrap();
-        import(&ImportSource::Csv { kind, file }, &StoreConfig::default(), engine, &mut |_| ()).await.unwrap()
+        let vault = format!("sqlite:{}", folder.path().join("vault.db").display());
+        let persons = Persons::new(Vault::open(&vault, VaultKey::generate()).await.unwrap());
+        import(&ImportSource::Csv { kind, file }, &StoreConfig::default(), engine, &persons, &mut |_| ()).await.unwrap()
     }
 
     const TEA: &str = "sku,title,description,price,currency,weight_grams\n\

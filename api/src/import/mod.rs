@@ -21,6 +21,7 @@ use std::{io, path::PathBuf, time::Instant};
 use clap::{Subcommand, ValueEnum};
 use domain::StoreConfig;
 use engine::{CommandError, Engine};
+use vault::{PersonError, Persons};
 
 pub use command::{ImportArgs, run};
 pub use document::Unrepresented;
@@ -99,6 +100,9 @@ pub enum ImportError {
     /// A file that belongs to the source is not there: nothing was written.
     #[error("{0} is missing (plain or with .zst)")]
     Missing(String),
+    /// Personal data could not be sealed: the vault failed.
+    #[error(transparent)]
+    Persons(#[from] PersonError),
     /// The engine could not write.
     #[error("document `{document}` was not written: {error}")]
     NotWritten {
@@ -117,6 +121,7 @@ pub async fn import(
     source: &ImportSource,
     config: &StoreConfig,
     engine: &Engine,
+    persons: &Persons,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Reconciliation, ImportError> {
     let begun = Instant::now();
@@ -126,5 +131,5 @@ pub async fn import(
         ImportSource::Csv { kind: CsvKind::Products, file } => merchant::products(file)?,
         ImportSource::Csv { kind: CsvKind::Stock, file } => merchant::stock(file, &config.locations)?,
     };
-    writer::write(source, engine, begun, tell).await
+    writer::write(source, engine, persons, begun, tell).await
 }

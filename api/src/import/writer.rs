@@ -11,6 +11,7 @@ use engine::{CommandError, Engine, Outcome};
 use event_schemas::{Idempotency, Metadata};
 use futures::future::{MaybeDone, maybe_done};
 use uuid::Uuid;
+use vault::Persons;
 
 use crate::import::{
     ImportError, Reconciliation, Unrepresented,
@@ -47,12 +48,14 @@ type Answer = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(crate) async fn write(
     source: Source,
     engine: &Engine,
+    persons: &Persons,
     begun: Instant,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Reconciliation, ImportError> {
     let mut writer = Writer {
         reconciliation: Reconciliation::of(&source),
         engine: engine.clone(),
+        persons: persons.clone(),
         source: source.name,
         run: Uuid::now_v7(),
         in_flight: VecDeque::new(),
@@ -79,6 +82,7 @@ pub(crate) async fn write(
 struct Writer {
     reconciliation: Reconciliation,
     engine: Engine,
+    persons: Persons,
     source: &'static str,
     run: Uuid,
     /// The oldest first.
@@ -99,6 +103,7 @@ impl Writer {
     }
 
     async fn submit(&mut self, mut document: Box<Document>) -> Result<(), ImportError> {
+        self.seal(&mut document).await?;
         while self.in_flight.len() >= IN_FLIGHT || document.follows.is_some_and(|last| last >= self.settled) {
             if !self.settle_one().await? {
                 break;
@@ -113,6 +118,21 @@ impl Writer {
         let mut answer = maybe_done(answer);
         let _ = futures::poll!(&mut answer);
         self.in_flight.push_back(answer);
+        Ok(())
+    }
+
+    /// Seals what a document says about a person, for somebody new: whom else it is about, the source does not tell.
+    async fn seal(&self, document: &mut Document) -> Result<(), ImportError> {
+        let mut person = None;
+        for change in &mut document.changes {
+            for personal in change.event.personal_mut().into_iter().filter(|personal| personal.unsealed().is_some()) {
+                let whose = match person {
+                    Some(person) => person,
+                    None => *person.insert(self.persons.somebody().await?),
+                };
+                self.persons.seal_in_place(whose, personal).await?;
+            }
+        }
         Ok(())
     }
 

@@ -2,21 +2,27 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod as_of;
 mod audit;
 mod back_office;
 mod browser_rules;
 mod carried;
 mod connection_rules;
+mod conventions;
+mod hardening;
 mod http_rules;
 mod idempotency;
 mod identity;
 mod limits_rules;
+mod notary;
 mod operations;
 mod own_data;
 mod page_rules;
 mod people;
 mod persisted;
+mod persons;
 mod process;
+mod read_only;
 mod rights;
 mod schema;
 mod server;

@@ -139,7 +139,7 @@ fn placed(rows: &OrderRows, order_id: OrderId, market: &Market, titles: &Titles)
         cart_id: None,
         customer_id: customer.map(|row| CustomerId::new(row.field(1))).transpose().map_err(|error| error.to_string())?,
         email: None,
-        shipping_address: customer.map(|row| Personal(address(row, &market.country))),
+        shipping_address: customer.and_then(|row| Personal::unsealed(&address(row, &market.country))),
         billing_address: None,
         country: Some(market.country.clone()),
         currency: market.currency,

@@ -19,7 +19,9 @@ pub(crate) fn review(row: &TableRow, order_id: OrderId, customer: Option<&TableR
     let review_id = ReviewId(id_of(NAME, "review", &key));
     let stream = StreamId::new(ReviewEvent::AGGREGATE, review_id);
     let answered = row.moment(6)?.or(row.moment(5)?).ok_or("the review has no date")?;
-    let text = |index: usize| Some(row.field(index).to_owned()).filter(|text| !text.is_empty()).map(Personal);
+    let text = |index: usize| {
+        Some(row.field(index).to_owned()).filter(|text| !text.is_empty()).and_then(|text| Personal::unsealed(&text))
+    };
     let submitted = ReviewSubmitted {
         review_id,
         order_id,

@@ -142,7 +142,7 @@ fn a_delivered_order_keeps_its_dates_seller_freight_and_both_payments() {
     assert_eq!((placed.lines[0].quantity, placed.lines[0].gross_minor, placed.lines[0].seller.as_deref()), (2, 7990, Some("s1")));
     assert_eq!((placed.totals.shipping_minor, placed.totals.gross_minor), (3586, 11576));
     assert_eq!(placed.customer_id.as_ref().unwrap().as_str(), "u1");
-    assert_eq!(placed.shipping_address.as_ref().unwrap().0.city, "varzea grande");
+    assert_eq!(placed.shipping_address.as_ref().unwrap().plain().unwrap().city, "varzea grande");
     assert_eq!(plan.status("order|o1"), OrderStatus::Delivered);
     assert!(plan.tally().remarks.is_empty() && plan.unrepresented.is_empty() && plan.accounts_for_every_row());
 }
@@ -202,7 +202,7 @@ fn a_review_follows_its_order_and_the_same_one_twice_is_told() {
     let plan = Folder::with_orders(&[DELIVERED]).with_reviews(&[review, review, second].join("\n")).plan();
     let document = plan.document("review|r1|o1");
     let CommerceEvent::Review(ReviewEvent::ReviewSubmitted(submitted)) = &document.changes[0].event else { panic!() };
-    assert_eq!((submitted.rating, submitted.comment.as_ref().unwrap().0.as_str()), (5, "MT\nlindo"));
+    assert_eq!((submitted.rating, submitted.comment.as_ref().unwrap().plain().unwrap().as_str()), (5, "MT\nlindo"));
     let order = plan.documents.iter().position(|document| document.key == "order|o1").unwrap();
     assert_eq!(document.follows, Some(order as u64));
     assert_eq!(plan.types("review|r2|o1"), ["ReviewSubmitted"], "an order has one place for a review, taken by the first");
@@ -250,4 +250,41 @@ fn a_folder_without_orders_or_payments_is_refused_and_one_without_reviews_is_not
     assert!(refused(Folder::with_orders(&[DELIVERED]).without("olist_orders_dataset.csv")));
     assert!(refused(Folder::with_orders(&[DELIVERED]).without("olist_order_payments_dataset.csv")));
     assert!(!refused(Folder::with_orders(&[DELIVERED])));
+}
+
+#[tokio::test]
+async fn what_is_about_a_person_is_in_the_log_sealed_and_opens_with_the_vault() {
+    use std::sync::Arc;
+
+    use engine::{Engine, Limits, SystemClock, SystemIds};
+    use event_store::{Log as _, MemoryLog};
+    use vault::{Persons, Vault, VaultKey};
+
+    use crate::import::{ImportSource, import};
+
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::with_orders(&[DELIVERED]);
+    folder.with_reviews("r1,o1,4,muito bom,recomendo a loja,2018-08-21 00:00:00,2018-08-22 10:00:00").write(dir.path());
+    let url = format!("sqlite:{}", dir.path().join("vault.db").display());
+    let persons = Persons::new(Vault::open(&url, VaultKey::generate()).await.unwrap());
+    let log = Arc::new(MemoryLog::new());
+    let engine = Engine::start(log.clone(), Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await.unwrap();
+    let source = ImportSource::Olist { dir: dir.path().to_owned() };
+    for _ in 0..2 {
+        import(&source, &domain::StoreConfig::default(), &engine, &persons, &mut |_| ()).await.unwrap();
+    }
+    let events = log.read(0, usize::MAX).await.unwrap();
+    let payload = |kind: &str| {
+        let mut found = events.iter().filter(|recorded| recorded.event.event_type == kind);
+        let payload = found.next().unwrap().event.payload.clone();
+        assert!(found.next().is_none(), "a second run adds nothing");
+        payload
+    };
+    for (kind, known) in [("OrderPlaced", "varzea grande"), ("ReviewSubmitted", "recomendo a loja")] {
+        let recorded = payload(kind);
+        assert!(recorded.contains("sealed:1:") && !recorded.contains(known) && !recorded.contains("plain:"), "{recorded}");
+        let mut opened = serde_json::from_str(&recorded).unwrap();
+        persons.open_json(&mut opened).await.unwrap();
+        assert!(opened.to_string().contains(known), "{opened}");
+    }
 }

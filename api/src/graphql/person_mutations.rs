@@ -1,0 +1,256 @@
+//! What whoever protects data does about a person, and a customer about themselves.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Error, ID, InputObject, Object};
+use domain::{ChangePersons, PersonCommand};
+
+use crate::{
+    access::{Caller, Permission, sees},
+    graphql::{
+        command::{MutationInput, carry_out, input, payload, read_back},
+        identity_call::{signed_in, told as told_by_accounts, who},
+        person::{self, Person},
+        scalar::Long,
+        warning::Warning,
+    },
+    persons::{self, Found, Whom},
+    shop::Shop,
+};
+
+/// Who is meant: one of these says it.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct PersonInput {
+    /// The id of a key of theirs.
+    person_id: Option<String>,
+    /// The customer that they are.
+    customer_id: Option<String>,
+    /// An e-mail address that they gave.
+    email: Option<String>,
+    /// An order of theirs.
+    order_id: Option<ID>,
+}
+
+input! {
+    /// A person to erase.
+    PersonEraseInput {
+        /// Who.
+        person: PersonInput,
+        /// Why, such as the reference of a case: 1 to 500 characters, and nothing about the person, since it stays.
+        reason: String,
+    }
+}
+
+input! {
+    /// An erasure to agree to.
+    PersonErasureApproveInput {
+        /// Who is to be erased.
+        person: PersonInput,
+    }
+}
+
+input! {
+    /// An erasure to turn down.
+    PersonErasureRejectInput {
+        /// Who was to be erased.
+        person: PersonInput,
+        /// Why: 1 to 500 characters, and nothing about the person, since it stays.
+        reason: String,
+    }
+}
+
+input! {
+    /// A reason in law to keep what is known about a person.
+    LegalHoldPlaceInput {
+        /// Who.
+        person: PersonInput,
+        /// The hold's name, such as a case's reference.
+        name: String,
+        /// Why: 1 to 500 characters, and nothing about the person, since it stays.
+        reason: String,
+    }
+}
+
+input! {
+    /// A legal hold that does not apply any more.
+    LegalHoldLiftInput {
+        /// Who.
+        person: PersonInput,
+        /// The hold's name.
+        name: String,
+    }
+}
+
+input! {
+    /// The caller's own account, to be deleted with everything that is about them.
+    AccountDeleteInput {
+        /// Must be true: it cannot be taken back.
+        confirm: bool,
+    }
+}
+
+payload! {
+    /// A person after a change.
+    PersonPayload {
+        /// The person; null when nothing was done, or when the views need longer than two seconds to show it.
+        person: Person,
+    }
+}
+
+payload! {
+    /// What became of the caller's account.
+    AccountDeletePayload {
+        /// Whether it is deleted; false while a second person has to agree. Null when nothing was done.
+        deleted: bool,
+    }
+}
+
+async fn found(ctx: &Context<'_>, person: &PersonInput) -> Result<Found, Error> {
+    let PersonInput { person_id, customer_id, email, order_id } = person;
+    let whom = person::whom(person_id.as_deref(), customer_id.as_deref(), email.as_deref(), order_id.as_ref())?;
+    let shop = ctx.data::<Arc<Shop>>()?;
+    let mut found = persons::find(shop, &whom).await.map_err(|error| person::fault(&error))?;
+    persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
+    Ok(found)
+}
+
+/// Asks the same of every key of a person, and destroys them when the log says so.
+async fn changed<I: MutationInput>(
+    ctx: &Context<'_>,
+    operation: &'static str,
+    input: I,
+    found: Found,
+    command: PersonCommand,
+) -> Result<PersonPayload, Error> {
+    let ids: Vec<_> = found.persons.iter().copied().collect();
+    let erases = matches!(command, PersonCommand::Approve { .. } | PersonCommand::Erase { needs_approval: false, .. });
+    let outcome = match carry_out(ctx, operation, input, |_, _| Ok(ChangePersons { persons: ids, command })).await? {
+        Ok(outcome) => outcome,
+        Err(refused) => return Ok(refused.into()),
+    };
+    let shop = ctx.data::<Arc<Shop>>()?;
+    if erases {
+        destroy(shop, &found).await;
+    }
+    let shown = read_back(ctx, outcome.position).await;
+    Ok(PersonPayload {
+        person: if shown { person::told(ctx, found).await? } else { None },
+        position: Long::of(outcome.position),
+        warnings: Warning::unless_shown(shown),
+        ..Default::default()
+    })
+}
+
+/// The log has said it: what fails now is done again until it succeeds.
+async fn destroy(shop: &Shop, found: &Found) {
+    let persons: Vec<_> = found.persons.iter().copied().collect();
+    let customers: Vec<_> = found.customers.iter().cloned().collect();
+    if let Err(error) = persons::finish(shop, &persons, &customers).await {
+        tracing::warn!(%error, "an erasure could not be carried out at once; it is tried again");
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct PersonMutation;
+
+#[Object]
+impl PersonMutation {
+    /// Erases a person: destroys their keys, so that nothing about them can be read any more, wherever it stands, and removes
+    /// their account. Figures stay as they are. Legal holds forbid it; where the shop wants a second person to agree, this asks.
+    #[graphql(guard = "Permission::ProtectData", visible = "sees::protect_data")]
+    async fn person_erase(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The person and the reason.")] input: PersonEraseInput,
+    ) -> Result<PersonPayload, Error> {
+        let (found, by) = (found(ctx, &input.person).await?, ctx.data::<Caller>()?.actor());
+        let needs_approval = ctx.data::<Arc<Shop>>()?.erasure_approval;
+        let (reason, customer_id) = (input.reason.clone(), found.customer().cloned());
+        changed(ctx, "personErase", input, found, PersonCommand::Erase { by, reason, customer_id, needs_approval }).await
+    }
+
+    /// Agrees that a person be erased, which somebody else has asked for.
+    #[graphql(guard = "Permission::ProtectData", visible = "sees::protect_data")]
+    async fn person_erasure_approve(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The person.")] input: PersonErasureApproveInput,
+    ) -> Result<PersonPayload, Error> {
+        let (found, by) = (found(ctx, &input.person).await?, ctx.data::<Caller>()?.actor());
+        changed(ctx, "personErasureApprove", input, found, PersonCommand::Approve { by }).await
+    }
+
+    /// Turns down that a person be erased.
+    #[graphql(guard = "Permission::ProtectData", visible = "sees::protect_data")]
+    async fn person_erasure_reject(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The person and the reason.")] input: PersonErasureRejectInput,
+    ) -> Result<PersonPayload, Error> {
+        let (found, by) = (found(ctx, &input.person).await?, ctx.data::<Caller>()?.actor());
+        let reason = input.reason.clone();
+        changed(ctx, "personErasureReject", input, found, PersonCommand::Reject { by, reason }).await
+    }
+
+    /// Forbids that a person be erased, by a name, until it is lifted.
+    #[graphql(guard = "Permission::ProtectData", visible = "sees::protect_data")]
+    async fn legal_hold_place(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The person, and the hold.")] input: LegalHoldPlaceInput,
+    ) -> Result<PersonPayload, Error> {
+        let found = found(ctx, &input.person).await?;
+        let (name, reason) = (input.name.clone(), input.reason.clone());
+        changed(ctx, "legalHoldPlace", input, found, PersonCommand::PlaceHold { name, reason }).await
+    }
+
+    /// Lets a person be erased again, as far as one legal hold is concerned.
+    #[graphql(guard = "Permission::ProtectData", visible = "sees::protect_data")]
+    async fn legal_hold_lift(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The person, and the hold's name.")] input: LegalHoldLiftInput,
+    ) -> Result<PersonPayload, Error> {
+        let found = found(ctx, &input.person).await?;
+        let name = input.name.clone();
+        changed(ctx, "legalHoldLift", input, found, PersonCommand::LiftHold { name }).await
+    }
+
+    /// Deletes the caller's own account and everything that is about them: as `personErase`, asked by the customer. The login
+    /// must be less than 15 minutes ago.
+    #[graphql(visible = "signed_in")]
+    async fn account_delete(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "That it is meant.")] input: AccountDeleteInput,
+    ) -> Result<AccountDeletePayload, Error> {
+        let (shop, who) = (ctx.data::<Arc<Shop>>()?, who(ctx)?);
+        if let Err(refused) = told_by_accounts(ctx, "accountDelete", shop.accounts.must_be_recent(who).await).await? {
+            return Ok(refused.into());
+        }
+        let caller = ctx.data::<Caller>()?;
+        let (Some((account, _)), by) = (caller.account(), caller.actor()) else { return Ok(AccountDeletePayload::default()) };
+        let whom = Whom::Customer(account.customer_id());
+        let mut found = persons::find(shop, &whom).await.map_err(|error| person::fault(&error))?;
+        persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
+        let (ids, needs_approval) = (found.persons.iter().copied().collect(), shop.erasure_approval);
+        let reason = "asked for by the customer".to_owned();
+        let command = PersonCommand::Erase { by, reason, customer_id: Some(account.customer_id()), needs_approval };
+        let confirmed = input.confirm;
+        let outcome = carry_out(ctx, "accountDelete", input, |_, _| {
+            if !confirmed {
+                let message = "say that it is meant";
+                return Err(crate::graphql::user_error::UserError::invalid(&["confirm"], message));
+            }
+            Ok(ChangePersons { persons: ids, command })
+        });
+        let outcome = match outcome.await? {
+            Ok(outcome) => outcome,
+            Err(refused) => return Ok(refused.into()),
+        };
+        if !needs_approval {
+            destroy(shop, &found).await;
+        }
+        Ok(AccountDeletePayload { deleted: Some(!needs_approval), position: Long::of(outcome.position), ..Default::default() })
+    }
+}

@@ -1,0 +1,227 @@
+//! The verb `daybook person`: what whoever protects data does on the machine, without a server.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::{Args, Subcommand};
+use domain::{ChangePersons, PersonCommand};
+use event_schemas::{CustomerId, DataExported, Metadata, OrderId, PersonId};
+use serde_json::{Value, json};
+
+use crate::{
+    ServeConfig,
+    cli::ShopArgs,
+    persons::{self, Found, Whom},
+    serve::{self, Workshop},
+    shop::Shop,
+    start_logging,
+};
+
+/// How long the views may take to come to the log's end.
+const CATCH_UP: Duration = Duration::from_secs(600);
+
+/// Flags of `daybook person`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  daybook person export --email ana@example.com --out ana.json
+  daybook person erase --customer 0197f0c2-7d3e-7000-8000-000000000001 --reason 'case 2026-118'
+  daybook person hold --order 0197f0c2-7d3e-7000-8000-000000000002 --name 'case 7' --reason 'a lawsuit'
+  daybook person release --order 0197f0c2-7d3e-7000-8000-000000000002 --name 'case 7'
+
+A shop whose log is a file must not be served meanwhile: there, the GraphQL API does the same. Where --erasure-approval is set,
+`erase` asks, and `approve` by somebody else agrees. What is given as a reason stays in the log: nothing about the person.")]
+pub struct PersonArgs {
+    /// Where the shop is kept.
+    #[command(flatten)]
+    pub shop: ShopArgs,
+    /// Who does it; recorded
+    #[arg(long = "as", global = true, env = "DAYBOOK_SUBJECT", value_name = "NAME")]
+    pub by: Option<String>,
+    /// Whether a second person has to agree that a person be erased, as given to `daybook serve`
+    #[arg(long, global = true, env = "DAYBOOK_ERASURE_APPROVAL")]
+    pub erasure_approval: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: PersonVerb,
+}
+
+/// What can be done about a person.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PersonVerb {
+    /// Write everything about a person to a file, for them to read
+    Export {
+        /// Who.
+        #[command(flatten)]
+        who: Who,
+        /// The file, which must not be there yet; standard output unless given
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Erase a person for ever
+    Erase {
+        /// Who.
+        #[command(flatten)]
+        who: Who,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Agree to an erasure that somebody else asked for
+    Approve {
+        /// Who.
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Forbid that a person be erased
+    Hold {
+        /// Who.
+        #[command(flatten)]
+        who: Who,
+        /// The hold's name
+        #[arg(long)]
+        name: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lift such a hold
+    Release {
+        /// Who.
+        #[command(flatten)]
+        who: Who,
+        /// The hold's name
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// Who is meant: one of these says it.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Who {
+    /// The id of a key of theirs, as it stands in sealed texts
+    #[arg(long, value_name = "ID")]
+    pub person: Option<PersonId>,
+    /// The customer that they are
+    #[arg(long, value_name = "ID", value_parser = |text: &str| CustomerId::new(text))]
+    pub customer: Option<CustomerId>,
+    /// An e-mail address that they gave; every cart and order is opened
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// An order of theirs, by its id in the log
+    #[arg(long, value_name = "ID")]
+    pub order: Option<OrderId>,
+}
+
+impl Who {
+    fn whom(self) -> Result<Whom, Failure> {
+        let by_key = self.person.map(Whom::Person).or(self.customer.map(Whom::Customer));
+        let found = by_key.or(self.order.map(Whom::Order)).or(self.email.map(Whom::Email));
+        found.ok_or_else(|| "say who: --person, --customer, --email or --order".into())
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Does it, on a shop that is not served.
+///
+/// # Errors
+/// When the shop cannot be opened, nobody is found, or a rule forbids it.
+pub fn run(args: PersonArgs) -> Result<(), Failure> {
+    start_logging(args.shop.log_format, &args.shop.log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut config = ServeConfig::new(args.shop.data.clone(), ([127, 0, 0, 1], 0).into());
+        (config.events, config.views) = (args.shop.events.clone(), args.shop.views.clone());
+        (config.vault, config.erasure_approval) = (args.shop.vault.clone(), args.erasure_approval);
+        let workshop = serve::workshop(config).await?;
+        let done = done(&workshop, args).await;
+        workshop.close().await;
+        done
+    })
+}
+
+async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
+    let shop = &workshop.shop;
+    let head = shop.log.head().await?.position;
+    shop.views.wait_for(head, CATCH_UP).await?;
+    let actor = args.by.as_ref().map_or_else(|| "admin".to_owned(), |name| format!("admin:{name}"));
+    let (by, needs_approval) = (actor.clone(), shop.erasure_approval);
+    let (who, command) = match args.verb {
+        PersonVerb::Export { who, out } => return export(shop, &persons::find(shop, &who.whom()?).await?, out, &actor).await,
+        PersonVerb::Erase { who, reason } => (who, PersonCommand::Erase { by, reason, customer_id: None, needs_approval }),
+        PersonVerb::Approve { who } => (who, PersonCommand::Approve { by }),
+        PersonVerb::Hold { who, name, reason } => (who, PersonCommand::PlaceHold { name, reason }),
+        PersonVerb::Release { who, name } => (who, PersonCommand::LiftHold { name }),
+    };
+    let mut found = persons::find(shop, &who.whom()?).await?;
+    persons::with_a_key(shop, &mut found).await?;
+    let command = match command {
+        PersonCommand::Erase { by, reason, needs_approval, .. } => {
+            PersonCommand::Erase { by, reason, needs_approval, customer_id: found.customer().cloned() }
+        }
+        other => other,
+    };
+    let erases = matches!(command, PersonCommand::Approve { .. } | PersonCommand::Erase { needs_approval: false, .. });
+    let ids: Vec<_> = found.persons.iter().copied().collect();
+    let decision = ChangePersons { persons: ids.clone(), command };
+    let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
+    if erases {
+        let customers: Vec<_> = found.customers.iter().cloned().collect();
+        persons::finish(shop, &ids, &customers).await?;
+    }
+    let answer = json!({
+        "persons": ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "position": outcome.position,
+        "erased": erases,
+        "hasUnsealed": found.plain,
+    });
+    println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erases) });
+    Ok(())
+}
+
+fn in_words(found: &Found, erased: bool) -> String {
+    let count = found.persons.len();
+    let keys = if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+    match (erased, found.plain) {
+        (true, true) => format!("{keys} destroyed. Some of it was recorded before it was sealed: that stays readable."),
+        (true, false) => format!("{keys} destroyed: nothing about the person can be read any more."),
+        (false, _) => format!("recorded for {keys}."),
+    }
+}
+
+async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &str) -> Result<(), Failure> {
+    if found.is_nobody() && found.accounts().next().is_none() {
+        return Err("nothing is known about such a person".into());
+    }
+    let whom = found.persons.iter().next().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let export = DataExported {
+        exporter: actor.to_owned(),
+        what: format!("person/{whom}"),
+        format: "json".to_owned(),
+        reason: None,
+        from_position: None,
+        to_position: None,
+    };
+    shop.audit_log.exported(export).await?;
+    let copy: Value = persons::copy_of(shop, found).await?;
+    let text = serde_json::to_string_pretty(&copy)?;
+    match out {
+        None => println!("{text}"),
+        Some(path) => {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&path).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+            std::io::Write::write_all(&mut file, text.as_bytes())?;
+            file.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+fn metadata(shop: &Shop, actor: String) -> Metadata {
+    let command_id = shop.engine.ids().next();
+    Metadata { actor, command_id, correlation_id: None, causation_id: None, trace_id: None, idempotency: None }
+}

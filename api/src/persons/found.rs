@@ -1,0 +1,236 @@
+//! Who somebody is to the shop: all keys that they have come to have, and all streams that are about them.
+
+use std::collections::BTreeSet;
+
+use event_schemas::{AccountId, CartId, CustomerId, OrderId, PersonId, Personal, Recorded, StreamId};
+use projections::{Cart, Order, Review};
+use serde_json::Value;
+
+use crate::{graphql::history, persons::PersonsError, shop::Shop};
+
+/// Carts and orders that are looked at in one go when an e-mail address is looked for.
+const PAGE: u32 = 500;
+
+/// Who is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Whoever has a key.
+    Person(PersonId),
+    /// A customer.
+    Customer(CustomerId),
+    /// Whoever an order is about.
+    Order(OrderId),
+    /// Whoever gave an e-mail address. Every cart and order is opened to find it, some 100,000 a second: addresses are sealed,
+    /// each for itself.
+    Email(String),
+}
+
+/// What is kept about somebody.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Their keys.
+    pub(crate) persons: BTreeSet<PersonId>,
+    /// The customers that they are: one, unless they gave the same e-mail address as several.
+    pub(crate) customers: BTreeSet<CustomerId>,
+    /// The streams that are about them: carts, orders, their payments, reviews.
+    pub(crate) streams: BTreeSet<StreamId>,
+    /// Whether some of it was recorded before personal data was sealed: no key opens it, and none can be destroyed.
+    pub(crate) plain: bool,
+}
+
+impl Found {
+    /// The customer that they are, if it is one.
+    pub(crate) fn customer(&self) -> Option<&CustomerId> {
+        let mut customers = self.customers.iter();
+        customers.next().filter(|_| customers.next().is_none())
+    }
+
+    /// Whether there is nobody.
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.persons.is_empty() && self.streams.is_empty()
+    }
+
+    /// The accounts that they have.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.customers.iter().filter_map(|customer| customer.as_str().parse().ok())
+    }
+
+    fn take_cart(&mut self, cart: &Cart) {
+        self.streams.insert(StreamId::new("cart", cart.cart_id));
+        self.customers.extend(cart.customer_id.clone());
+        self.take(cart.email.as_ref());
+        self.take(cart.shipping_address.as_ref());
+        self.take(cart.billing_address.as_ref());
+    }
+
+    fn take_order(&mut self, order: &Order) {
+        self.streams.insert(StreamId::new("order", order.order_id));
+        self.streams.extend(order.cart_id.map(|id| StreamId::new("cart", id)));
+        self.streams.extend(order.payment_id.map(|id| StreamId::new("payment", id)));
+        self.customers.extend(order.customer_id.clone());
+        self.take(order.email.as_ref());
+        self.take(order.shipping_address.as_ref());
+        self.take(order.billing_address.as_ref());
+    }
+
+    fn take_review(&mut self, review: &Review) {
+        self.streams.insert(StreamId::new("review", review.review_id));
+        self.customers.extend(review.customer_id.clone());
+        self.take(review.title.as_ref());
+        self.take(review.comment.as_ref());
+    }
+
+    fn take<T>(&mut self, personal: Option<&Personal<T>>) {
+        if let Some(personal) = personal {
+            self.persons.extend(personal.person());
+            self.plain |= !personal.is_sealed();
+        }
+    }
+}
+
+/// Everything that is kept about somebody. Costs a look at the views for each key, and a read of each stream.
+///
+/// # Errors
+/// When a store fails.
+pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError> {
+    let mut found = Found::default();
+    match whom {
+        Whom::Person(person) => drop(found.persons.insert(*person)),
+        Whom::Customer(customer) => drop(found.customers.insert(customer.clone())),
+        Whom::Order(order) => {
+            let order = *order;
+            if let Some(row) = shop.views.read(move |reader| reader.order(order)).await? {
+                found.take_order(&row);
+            }
+        }
+        Whom::Email(email) => by_email(shop, email, &mut found).await?,
+    }
+    let (mut persons, mut customers, mut streams) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    loop {
+        let new_persons: Vec<_> = found.persons.difference(&persons).copied().collect();
+        let new_customers: Vec<_> = found.customers.difference(&customers).cloned().collect();
+        let new_streams: Vec<_> = found.streams.difference(&streams).cloned().collect();
+        if new_persons.is_empty() && new_customers.is_empty() && new_streams.is_empty() {
+            break;
+        }
+        for person in new_persons {
+            persons.insert(person);
+            let kept = shop.views.read(move |reader| reader.kept_of_person(person)).await?;
+            kept.carts.iter().for_each(|row| found.take_cart(row));
+            kept.orders.iter().for_each(|row| found.take_order(row));
+            kept.reviews.iter().for_each(|row| found.take_review(row));
+            let told = shop.views.read(move |reader| reader.person(person)).await?;
+            found.customers.extend(told.and_then(|row| row.customer_id));
+        }
+        for customer in new_customers {
+            customers.insert(customer.clone());
+            found.persons.extend(shop.persons.known_customer(&customer).await?);
+            let kept = shop.views.read(move |reader| reader.kept_of_customer(&customer)).await?;
+            kept.carts.iter().for_each(|row| found.take_cart(row));
+            kept.orders.iter().for_each(|row| found.take_order(row));
+            kept.reviews.iter().for_each(|row| found.take_review(row));
+        }
+        for stream in new_streams {
+            look_into(shop, &stream, &mut found).await?;
+            streams.insert(stream);
+        }
+    }
+    if matches!(whom, Whom::Person(_)) && found.streams.is_empty() && !is_known(shop, &found).await? {
+        return Ok(Found::default());
+    }
+    Ok(found)
+}
+
+/// A customer about whom nothing is sealed gets a key, which the log can say something about: they have an account, or are
+/// known from before anything was sealed.
+///
+/// # Errors
+/// When the vault fails.
+pub(crate) async fn with_a_key(shop: &Shop, found: &mut Found) -> Result<(), PersonsError> {
+    let known = !found.streams.is_empty() || found.accounts().next().is_some();
+    if let Some(customer) = found.customer().cloned().filter(|_| found.persons.is_empty() && known) {
+        let person = shop.persons.of_customer(&customer).await?;
+        found.persons.insert(person);
+    }
+    Ok(())
+}
+
+/// Whether there is a key, or anything was ever said about it.
+async fn is_known(shop: &Shop, found: &Found) -> Result<bool, PersonsError> {
+    for person in found.persons.iter().copied() {
+        let told = shop.views.read(move |reader| reader.person(person)).await?;
+        if told.is_some() || shop.persons.is_readable(person).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a view's row does not show: earlier notes, reviews of an order, and keys of details that were replaced.
+async fn look_into(shop: &Shop, stream: &StreamId, found: &mut Found) -> Result<(), PersonsError> {
+    for recorded in history::whole(&*shop.log, stream).await? {
+        found.persons.extend(sealed_in(&recorded));
+    }
+    if let Ok(order) = stream.aggregate_id.parse::<OrderId>()
+        && stream.aggregate_type == "order"
+    {
+        let (row, reviews) = shop.views.read(move |reader| Ok((reader.order(order)?, reader.reviews_of_order(order)?))).await?;
+        row.iter().for_each(|row| found.take_order(row));
+        reviews.iter().for_each(|row| found.take_review(row));
+    }
+    Ok(())
+}
+
+/// Whose keys an event's payload names.
+pub(super) fn sealed_in(recorded: &Recorded) -> BTreeSet<PersonId> {
+    let mut persons = BTreeSet::new();
+    if !recorded.event.payload.contains("\"sealed:") {
+        return persons;
+    }
+    let Ok(payload) = serde_json::from_str::<Value>(&recorded.event.payload) else { return persons };
+    let mut rest = vec![&payload];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::String(text) => persons.extend(event_schemas::sealed_for(text)),
+            Value::Array(items) => rest.extend(items),
+            Value::Object(fields) => rest.extend(fields.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    persons
+}
+
+async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), PersonsError> {
+    let wanted = email.trim().to_lowercase();
+    if let Some(account) = shop.accounts.account_of(&wanted).await? {
+        found.customers.insert(account.customer_id());
+    }
+    let mut after: Option<CartId> = None;
+    loop {
+        let page = shop.views.read(move |reader| reader.carts_after(after, PAGE)).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.cart_id);
+        for row in &page {
+            if is_that(shop, row.email.as_ref(), &wanted).await? {
+                found.take_cart(row);
+            }
+        }
+    }
+    let mut after: Option<OrderId> = None;
+    loop {
+        let page = shop.views.read(move |reader| reader.orders_after(after, PAGE)).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.order_id);
+        for row in &page {
+            if is_that(shop, row.email.as_ref(), &wanted).await? {
+                found.take_order(row);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn is_that(shop: &Shop, email: Option<&Personal<String>>, wanted: &str) -> Result<bool, PersonsError> {
+    let Some(email) = email else { return Ok(false) };
+    Ok(shop.persons.open(email).await?.is_some_and(|email| email.trim().to_lowercase() == wanted))
+}
