@@ -7,6 +7,8 @@ mod balancer;
 mod browser;
 mod clients;
 mod codes;
+mod erasure;
+mod evidence_page;
 mod examples;
 mod failpoints;
 mod fuzz;

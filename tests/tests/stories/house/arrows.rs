@@ -18,9 +18,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("identity", &["event-schemas", "event-store", "domain", "engine", "vault"]),
     ("webhooks", &["event-schemas", "event-store", "domain", "engine", "vault"]),
     ("api", &["event-schemas", "event-store", "domain", "engine", "vault", "identity", "webhooks", "projections", "notary"]),
-    ("replay-tools", &["event-schemas", "event-store", "notary", "projections", "domain"]),
+    ("replay-tools", &["event-schemas", "event-store", "notary", "vault", "projections", "domain"]),
     ("simulation", &["event-schemas", "event-store", "domain", "engine", "projections"]),
-    ("stories", &["event-schemas", "event-store", "domain", "engine", "projections", "api", "replay-tools"]),
+    ("stories", &["event-schemas", "event-store", "domain", "engine", "vault", "projections", "api", "replay-tools"]),
     ("test-postgres", &[]),
     ("bench-published", &["domain", "api", "test-postgres"]),
 ];
