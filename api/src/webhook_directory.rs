@@ -1,7 +1,7 @@
 //! The webhooks that there are, as the views know them.
 
 use async_trait::async_trait;
-use projections::{Cursor, Page, Views};
+use projections::{Cursor, Page, Views, WebhookFilter, WebhookSort};
 use webhooks::{Endpoint, EndpointState, WebhookDirectory};
 
 /// Webhooks read at once.
@@ -13,7 +13,9 @@ pub(crate) struct ViewDirectory(pub(crate) Views);
 impl ViewDirectory {
     async fn page(&self, after: Option<Cursor>) -> Result<(Vec<Endpoint>, Option<Cursor>), String> {
         let page = Page { after, ..Page::first(PAGE) };
-        let listed = self.0.read(move |reader| reader.webhooks(&page)).await.map_err(|error| error.to_string())?;
+        let read =
+            move |reader: &projections::Reader<'_>| reader.webhooks(&WebhookFilter::default(), WebhookSort::Created, true, &page);
+        let listed = self.0.read(read).await.map_err(|error| error.to_string())?;
         let next = if listed.has_next { listed.items.last().map(|(cursor, _)| cursor.clone()) } else { None };
         Ok((listed.items.into_iter().map(|(_, row)| endpoint(row)).collect(), next))
     }

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Error, ID, Object, SimpleObject};
-use event_schemas::{AccountId, Timestamp};
+use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, OutputType as _, SimpleObject};
+use event_schemas::{AccountEvent, AccountId, RoleName, StreamId, Timestamp};
 use identity::{PasskeyInfo, Profile, SessionInfo};
+use projections::AccountFilter;
 use tokio::sync::OnceCell;
 
 use crate::{
     access::{Caller, Permission, sees},
     graphql::{
+        actions::{AccountAction, AccountActions, available},
+        as_of::{self, AsOf},
+        audit_query::shown,
         global_id::{self, Kind},
+        histories::{AccountHistory, of},
         identity_call::read,
-        page::{self, List, Paging},
+        page::{Narrowing, root_list, sorting},
         problem,
+        scalar::Long,
     },
     shop::Shop,
 };
@@ -24,6 +30,8 @@ use crate::{
 pub(crate) struct Account {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// Whether its e-mail address was shown to be theirs.
     verified: bool,
     /// Whether staff have disabled it: nobody logs in with it then.
@@ -96,6 +104,7 @@ impl Account {
     pub(crate) fn new(row: projections::Account) -> Self {
         Self {
             id: global_id::encode(Kind::Account, row.account_id),
+            version: Long::of(row.version),
             verified: row.verified,
             disabled: row.disabled,
             roles: row.roles.iter().map(ToString::to_string).collect(),
@@ -104,6 +113,12 @@ impl Account {
             account_id: row.account_id,
             profile: OnceCell::new(),
         }
+    }
+
+    /// Notes that something personal of it is shown, unless it is the caller's own.
+    fn shown(&self, ctx: &Context<'_>) -> Result<(), Error> {
+        let is_own = ctx.data::<Caller>()?.account().is_some_and(|(id, _)| id == self.account_id);
+        if is_own { Ok(()) } else { shown(ctx, &StreamId::new(AccountEvent::AGGREGATE, self.account_id)) }
     }
 
     async fn profile(&self, ctx: &Context<'_>) -> Result<Option<&Profile>, Error> {
@@ -115,13 +130,25 @@ impl Account {
 
 #[ComplexObject]
 impl Account {
+    /// What the caller can do with it now, as staff; the rights of its roles may stand in the way.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<AccountAction>, Error> {
+        available(ctx, AccountActions(self.account_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> AccountHistory {
+        AccountHistory(of::<domain::Account>(self.account_id))
+    }
+
     /// Its e-mail address; null when it was deleted.
     async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        self.shown(ctx)?;
         Ok(self.profile(ctx).await?.map(|profile| profile.email.clone()))
     }
 
     /// What to call them.
     async fn display_name(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        self.shown(ctx)?;
         Ok(self.profile(ctx).await?.and_then(|profile| profile.display_name.clone()))
     }
 
@@ -171,10 +198,46 @@ pub(crate) async fn account_at(ctx: &Context<'_>, id: Option<AccountId>) -> Resu
     Ok(views.read(move |reader| reader.account(id)).await.map_err(problem::view)?.map(Account::new))
 }
 
-/// The account that somebody has just logged in to.
-pub(crate) async fn signed_in_to(ctx: &Context<'_>, id: AccountId) -> Result<Option<Account>, Error> {
-    let views = &ctx.data::<Arc<Shop>>()?.views;
-    Ok(views.read(move |reader| reader.account(id)).await.map_err(problem::view)?.map(Account::new))
+/// Which accounts to list; all that is absent does not restrict.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct AccountFilterInput {
+    /// Only those whose e-mail address was (or was not) shown to be theirs.
+    verified: Option<bool>,
+    /// Only those that are (or are not) disabled.
+    disabled: Option<bool>,
+    /// Only those with this role, beside that of a customer.
+    role: Option<String>,
+    /// Only registered at or after.
+    from: Option<Timestamp>,
+    /// Only registered before.
+    to: Option<Timestamp>,
+}
+
+impl Narrowing for AccountFilterInput {
+    type Filter = AccountFilter;
+
+    fn read(self) -> Result<AccountFilter, Error> {
+        let Self { verified, disabled, role, from, to } = self;
+        let bad = |error: event_schemas::InvalidId| problem::bad_input(error.to_string());
+        let role = role.map(RoleName::new).transpose().map_err(bad)?;
+        Ok(AccountFilter { verified, disabled, role, from, to })
+    }
+}
+
+sorting! {
+    /// How to sort accounts.
+    AccountSortInput by AccountSortKey of AccountSort as "projections::AccountSort", descending = true {
+        /// By when they were registered.
+        Registered,
+        /// By when something about them last changed.
+        Updated,
+    }
+}
+
+root_list! {
+    /// Accounts, the newest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ManageAccounts", visible = "sees::accounts")]
+    AccountList: accounts(AccountFilterInput, AccountSortInput) -> Account by Account::new = accounts
 }
 
 #[derive(Default)]
@@ -182,26 +245,19 @@ pub(crate) struct AccountQuery;
 
 #[Object]
 impl AccountQuery {
-    /// An account; null when there is none of this id.
+    /// An account; null when there is none of this id; as it was at a moment, if asked.
     #[graphql(guard = "Permission::ManageAccounts", visible = "sees::accounts")]
-    async fn account(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Account>, Error> {
-        let id: AccountId = global_id::decode(Kind::Account, &id).ok_or_else(|| problem::bad_id("id"))?;
-        account_at(ctx, Some(id)).await
-    }
-
-    /// All accounts, the newest first.
-    #[graphql(guard = "Permission::ManageAccounts", visible = "sees::accounts")]
-    async fn accounts(
+    async fn account(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<Account>, Error> {
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.accounts(&page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, Account::new))
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "The moment: now unless given. What is not in the log, such as the e-mail address, is as it is now.")]
+        as_of: Option<AsOf>,
+    ) -> Result<Option<Account>, Error> {
+        let id: AccountId = global_id::decode(Kind::Account, &id).ok_or_else(|| problem::bad_id("id"))?;
+        match as_of {
+            Some(as_of) => as_of::account(ctx, id, as_of).await,
+            None => account_at(ctx, Some(id)).await,
+        }
     }
 }

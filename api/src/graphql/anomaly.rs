@@ -1,19 +1,16 @@
 //! Days that are out of the ordinary, each with its reason and the events behind it.
 
-use std::sync::Arc;
-
-use async_graphql::{Context, Enum, Error, InputObject, Object, SimpleObject};
+use async_graphql::{Enum, Error, InputObject, SimpleObject};
 use chrono::NaiveDate;
-use projections::AnomalyFilter;
+use projections::{AccessAnomalyFilter, AnomalyFilter};
 
 use crate::{
     access::{Permission, sees},
     graphql::{
-        page::{self, List, Paging},
-        problem,
+        page::{Narrowing, root_list, sorting},
+        rights_query::AccessKind,
         scalar::{CurrencyCode, Decimal, Long},
     },
-    shop::Shop,
 };
 
 /// What was judged.
@@ -103,35 +100,103 @@ pub(crate) struct AnomalyFilterInput {
     to: Option<NaiveDate>,
 }
 
-#[derive(Default)]
-pub(crate) struct AnomalyQuery;
+impl Narrowing for AnomalyFilterInput {
+    type Filter = AnomalyFilter;
 
-#[Object]
-impl AnomalyQuery {
-    /// Days that are out of the ordinary, the latest first.
-    #[graphql(guard = "Permission::ViewSales", visible = "sees::sales")]
-    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
-    async fn anomalies(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which anomalies.")] filter: Option<AnomalyFilterInput>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<Anomaly>, Error> {
-        let AnomalyFilterInput { at_least, metric, currency, from, to } = filter.unwrap_or_default();
-        let filter = AnomalyFilter {
-            at_least: at_least.map(Into::into),
-            metric: metric.map(Into::into),
-            currency: currency.map(|currency| currency.0),
-            from,
-            to,
-            after: None,
-        };
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.anomalies(&filter, &page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, Anomaly::from))
+    fn read(self) -> Result<AnomalyFilter, Error> {
+        let Self { at_least, metric, currency, from, to } = self;
+        let currency = currency.map(|currency| currency.0);
+        let (at_least, metric) = (at_least.map(Into::into), metric.map(Into::into));
+        Ok(AnomalyFilter { at_least, metric, currency, from, to, after: None })
     }
+}
+
+sorting! {
+    /// How to sort anomalies.
+    AnomalySortInput by AnomalySortKey of AnomalySort as "projections::AnomalySort", descending = true {
+        /// By day.
+        Day,
+    }
+}
+
+root_list! {
+    /// Days that are out of the ordinary, the latest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ViewSales", visible = "sees::sales")]
+    AnomalyList: anomalies(AnomalyFilterInput, AnomalySortInput) -> Anomaly by Anomaly::from = anomalies
+}
+
+/// A day on which far more was refused at the door than usual.
+#[derive(SimpleObject)]
+pub(crate) struct AccessAnomaly {
+    /// The day, UTC.
+    day: NaiveDate,
+    /// What was refused.
+    kind: AccessKind,
+    /// How often.
+    observed: Long,
+    /// How often was expected.
+    expected: Long,
+    /// 99 of 100 ordinary days are at most this.
+    expected_high: Long,
+    /// The chance of an ordinary day with at least as much, such as `4.0e-5`.
+    tail_probability: Decimal,
+    /// How unusual that is.
+    severity: Severity,
+    /// The same in words.
+    reason: String,
+    /// The log positions of the first hundred events behind it.
+    positions: Vec<Long>,
+}
+
+impl From<projections::AccessAnomaly> for AccessAnomaly {
+    fn from(row: projections::AccessAnomaly) -> Self {
+        Self {
+            day: row.day,
+            kind: row.kind.into(),
+            observed: Long(row.observed),
+            expected: Long(row.expected),
+            expected_high: Long(row.expected_high),
+            tail_probability: Decimal(row.tail_probability),
+            severity: row.severity.into(),
+            reason: row.reason,
+            positions: row.positions.into_iter().map(Long::of).collect(),
+        }
+    }
+}
+
+/// Which days of unusually many refusals to list; all that is absent does not restrict.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct AccessAnomalyFilterInput {
+    /// Only at least this unusual.
+    at_least: Option<Severity>,
+    /// Only of this kind.
+    kind: Option<AccessKind>,
+    /// Only from this day on.
+    from: Option<NaiveDate>,
+    /// Only before this day.
+    to: Option<NaiveDate>,
+}
+
+impl Narrowing for AccessAnomalyFilterInput {
+    type Filter = AccessAnomalyFilter;
+
+    fn read(self) -> Result<AccessAnomalyFilter, Error> {
+        let Self { at_least, kind, from, to } = self;
+        Ok(AccessAnomalyFilter { at_least: at_least.map(Into::into), kind: kind.map(Into::into), from, to })
+    }
+}
+
+sorting! {
+    /// How to sort days of unusually many refusals.
+    AccessAnomalySortInput by AccessAnomalySortKey of AccessAnomalySort as "projections::AccessAnomalySort", descending = true {
+        /// By day.
+        Day,
+    }
+}
+
+root_list! {
+    /// Days on which far more was refused at the door than usual, the latest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ViewAccess", visible = "sees::access")]
+    AccessAnomalyList: access_anomalies(AccessAnomalyFilterInput, AccessAnomalySortInput) -> AccessAnomaly
+        by AccessAnomaly::from = access_anomalies
 }

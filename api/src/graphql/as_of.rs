@@ -3,20 +3,31 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, InputObject};
-use event_schemas::{OrderId, PaymentId, ProductId, Recorded, StockId, StreamId, Timestamp};
+use event_schemas::{
+    AccountId, ApiKeyId, CartId, CategoryId, OrderId, PaymentId, ProductId, PromotionId, ReviewId, Slug, StockId, StreamId,
+    Timestamp, WebhookId,
+};
+use event_store::Moment;
 use projections::{Projection, RowCache, fold_in_memory};
 
 use crate::{
     access::{Caller, Permission},
     graphql::{
+        account::Account,
+        cart::{self, Cart},
+        category::Category,
         history,
-        loader::{OrderById, load},
+        loader::{OrderById, PaymentsOf, load},
         order::{Order, OrderDetails},
         payment::Payment,
         problem,
         product::Product,
+        promotion::Promotion,
+        review::Review,
+        rights_query::ApiKey,
         scalar::Long,
         stock::StockLevel,
+        webhook::Webhook,
     },
     shop::Shop,
 };
@@ -26,14 +37,27 @@ use crate::{
 pub(crate) struct AsOf {
     /// After the event at this position of the log.
     position: Option<Long>,
-    /// After the events that the log had written by this time.
+    /// After the events that the log had written by this time: what one could have known then.
     at: Option<Timestamp>,
+    /// After what had happened in the world by this time, whenever the log heard of it: what is known now about then. What was
+    /// imported or put right later counts from when it happened.
+    occurred_at: Option<Timestamp>,
 }
 
 impl AsOf {
-    fn includes(&self, recorded: &Recorded) -> bool {
-        let by_position = self.position.is_none_or(|position| Long::of(recorded.position).0 <= position.0);
-        by_position && self.at.is_none_or(|at| recorded.event.recorded_at <= at)
+    /// The moment, which must be one that the log has come to.
+    async fn moment(self, ctx: &Context<'_>) -> Result<Moment, Error> {
+        match (self.position, self.at, self.occurred_at) {
+            (None, Some(at), None) => Ok(Moment::Recorded(at)),
+            (None, None, Some(at)) => Ok(Moment::Occurred(at)),
+            (Some(position), None, None) => {
+                let head = ctx.data::<Arc<Shop>>()?.log.head().await.map_err(|error| problem::fault(&error))?.position;
+                position.position().filter(|position| *position <= head).map(Moment::Position).ok_or_else(|| {
+                    problem::bad_input(format!("`asOf` is position {}, and the log goes from 0 to {head}", position.0))
+                })
+            }
+            _ => Err(problem::bad_input("`asOf` is a `position`, a time `at`, or a time `occurredAt`, one of them")),
+        }
     }
 }
 
@@ -44,21 +68,16 @@ async fn fold(
     as_of: AsOf,
     projection: &'static Projection,
 ) -> Result<RowCache, Error> {
-    if as_of.position.is_some() == as_of.at.is_some() {
-        return Err(problem::bad_input("`asOf` is a `position` or a time `at`, one of them"));
-    }
+    let moment = as_of.moment(ctx).await?;
     let log = &ctx.data::<Arc<Shop>>()?.log;
-    if let Some(Long(position)) = as_of.position {
-        let head = Long::of(log.head().await.map_err(|error| problem::fault(&error))?.position).0;
-        if !(0..=head).contains(&position) {
-            return Err(problem::bad_input(format!("`asOf` is position {position}, and the log goes from 0 to {head}")));
-        }
-    }
     let mut events = Vec::new();
     for stream in &streams {
-        events.extend(history::whole(log.as_ref(), stream).await.map_err(|error| problem::fault(&error))?);
+        let whole = history::whole(log.as_ref(), stream).await.map_err(|error| problem::fault(&error))?;
+        // What begins a thing also names it: before that has happened there is nothing that the rest could be about.
+        if whole.first().is_some_and(|first| moment.includes(first)) {
+            events.extend(whole.into_iter().filter(|recorded| moment.includes(recorded)));
+        }
     }
-    events.retain(|recorded| as_of.includes(recorded));
     events.sort_by_key(|recorded| recorded.position);
     fold_in_memory(projection, events).map_err(|error| problem::fault(&error))
 }
@@ -76,8 +95,10 @@ pub(crate) async fn product(ctx: &Context<'_>, id: ProductId, as_of: AsOf) -> Re
 }
 
 /// An order as it was; null if it did not exist, or is not there for the caller.
-pub(crate) async fn order(ctx: &Context<'_>, id: OrderId, payments: &[PaymentId], as_of: AsOf) -> Result<Option<Order>, Error> {
-    let streams = payments.iter().map(|payment| StreamId::new("payment", payment));
+pub(crate) async fn order(ctx: &Context<'_>, id: OrderId, as_of: AsOf) -> Result<Option<Order>, Error> {
+    // An order never loses a payment, so that those of now are all that it had then.
+    let payments = load(ctx, PaymentsOf(id)).await?.unwrap_or_default();
+    let streams = payments.iter().map(|payment| StreamId::new("payment", payment.payment_id));
     let streams = std::iter::once(StreamId::new("order", id)).chain(streams).collect::<Vec<_>>();
     let orders = fold(ctx, streams.clone(), as_of, &projections::ORDERS).await?;
     let payments = fold(ctx, streams, as_of, &projections::PAYMENTS).await?;
@@ -110,4 +131,75 @@ pub(crate) async fn payment(ctx: &Context<'_>, id: PaymentId, as_of: AsOf) -> Re
 pub(crate) async fn stock(ctx: &Context<'_>, id: &StockId, as_of: AsOf) -> Result<Option<StockLevel>, Error> {
     let past = fold(ctx, vec![StreamId::new("stock", id)], as_of, &projections::STOCK).await?;
     Ok(past.held::<projections::StockLevel>().pop().map(StockLevel::new))
+}
+
+/// A cart as it was, with its lines then; null if it did not exist, or is not there for the caller.
+pub(crate) async fn cart(ctx: &Context<'_>, id: CartId, as_of: AsOf) -> Result<Option<Cart>, Error> {
+    let past = fold(ctx, vec![StreamId::new("cart", id)], as_of, &projections::CARTS).await?;
+    let Some(row) = past.held::<projections::Cart>().pop() else { return Ok(None) };
+    // Whose it is now decides: a guest's cart that a customer has taken over since is no longer for whoever knows its id.
+    Ok(cart::find(ctx, id).await?.map(|_| Cart::past(row, past.held())))
+}
+
+/// How a category is found.
+pub(crate) enum CategoryKey {
+    /// By its id.
+    Id(CategoryId),
+    /// By its name in the URL at the moment.
+    Slug(Slug),
+}
+
+/// A category as it was, in the tree as it was; null if it did not exist, or the caller may not see it in that state.
+pub(crate) async fn category(ctx: &Context<'_>, key: CategoryKey, as_of: AsOf) -> Result<Option<Category>, Error> {
+    let tree = Arc::new(categories(ctx, as_of).await?);
+    let found = tree.iter().find(|row| match &key {
+        CategoryKey::Id(id) => row.category_id == *id,
+        // A name that was given back and taken again is of the category that was in the shop.
+        CategoryKey::Slug(slug) => row.slug == *slug && !row.archived,
+    });
+    Ok(Category::visible(ctx, found.cloned())?.map(|category| category.within(tree.clone())))
+}
+
+/// All categories as they were. A category is never deleted, so that those of now are all that there ever were.
+async fn categories(ctx: &Context<'_>, as_of: AsOf) -> Result<Vec<projections::Category>, Error> {
+    let now = ctx.data::<Arc<Shop>>()?.views.read(|reader| reader.categories()).await.map_err(problem::view)?;
+    let streams = now.iter().map(|placed| StreamId::new("category", placed.category.category_id)).collect();
+    let mut past: Vec<projections::Category> = fold(ctx, streams, as_of, &projections::CATEGORIES).await?.held();
+    past.sort_by(|one, other| (&one.name, one.category_id).cmp(&(&other.name, other.category_id)));
+    Ok(past)
+}
+
+/// A review as it was; null if it did not exist, or is not there for the caller.
+pub(crate) async fn review(ctx: &Context<'_>, id: ReviewId, as_of: AsOf) -> Result<Option<Review>, Error> {
+    let past = fold(ctx, vec![StreamId::new("review", id)], as_of, &projections::REVIEWS).await?;
+    Review::visible(ctx, past.held().pop())
+}
+
+/// An account as it was, its personal data aside, which is not in the log; null if there was none, or it is not there for the
+/// caller.
+pub(crate) async fn account(ctx: &Context<'_>, id: AccountId, as_of: AsOf) -> Result<Option<Account>, Error> {
+    let caller = ctx.data::<Caller>()?;
+    if caller.account().is_none_or(|(own, _)| own != id) && !caller.may(Permission::ManageAccounts) {
+        return Ok(None);
+    }
+    let past = fold(ctx, vec![StreamId::new("account", id)], as_of, &projections::ACCOUNTS).await?;
+    Ok(past.held::<projections::Account>().pop().map(Account::new))
+}
+
+/// A promotion as it was; null if there was none.
+pub(crate) async fn promotion(ctx: &Context<'_>, id: PromotionId, as_of: AsOf) -> Result<Option<Promotion>, Error> {
+    let past = fold(ctx, vec![StreamId::new("promotion", id)], as_of, &projections::PROMOTIONS).await?;
+    Ok(past.held::<projections::Promotion>().pop().map(Promotion::new))
+}
+
+/// An API key as it was; null if there was none.
+pub(crate) async fn api_key(ctx: &Context<'_>, id: ApiKeyId, as_of: AsOf) -> Result<Option<ApiKey>, Error> {
+    let past = fold(ctx, vec![StreamId::new("api_key", id)], as_of, &projections::API_KEYS).await?;
+    Ok(past.held::<projections::ApiKey>().pop().map(ApiKey::new))
+}
+
+/// A webhook as it was; null if there was none.
+pub(crate) async fn webhook(ctx: &Context<'_>, id: WebhookId, as_of: AsOf) -> Result<Option<Webhook>, Error> {
+    let past = fold(ctx, vec![StreamId::new("webhook", id)], as_of, &projections::WEBHOOKS).await?;
+    Ok(past.held::<projections::Webhook>().pop().map(Webhook::new))
 }

@@ -2,15 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{ComplexObject, Context, Error, ID, Object, SimpleObject};
-use event_schemas::Slug;
+use async_graphql::{ComplexObject, Context, Error, ID, Object, OutputType as _, SimpleObject};
 
 use crate::{
     access::{Caller, Permission},
     graphql::{
+        actions::{CategoryAction, CategoryActions, available},
+        as_of::{self, AsOf, CategoryKey},
         global_id::{self, Kind},
+        histories::{CategoryHistory, of},
         loader::{CategoryById, ChildrenOf, load},
         problem,
+        scalar::Long,
     },
     shop::Shop,
 };
@@ -21,6 +24,8 @@ use crate::{
 pub(crate) struct Category {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// Its name as shoppers read it.
     name: String,
     /// Its name in the URL, unique among categories.
@@ -29,6 +34,9 @@ pub(crate) struct Category {
     archived: bool,
     #[graphql(skip)]
     row: projections::Category,
+    /// The tree around it, when it is shown as it was.
+    #[graphql(skip)]
+    past: Option<Arc<Vec<projections::Category>>>,
 }
 
 impl Category {
@@ -36,11 +44,18 @@ impl Category {
     pub(crate) fn new(row: projections::Category) -> Self {
         Self {
             id: global_id::encode(Kind::Category, row.category_id),
+            version: Long::of(row.version),
             name: row.name.clone(),
             slug: row.slug.to_string(),
             archived: row.archived,
             row,
+            past: None,
         }
+    }
+
+    /// The category in the tree as it was.
+    pub(crate) fn within(self, tree: Arc<Vec<projections::Category>>) -> Self {
+        Self { past: Some(tree), ..self }
     }
 
     /// The category if the caller may see it: shoppers see what is in the shop.
@@ -52,16 +67,34 @@ impl Category {
 
 #[ComplexObject]
 impl Category {
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<CategoryAction>, Error> {
+        available(ctx, CategoryActions(self.row.category_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> CategoryHistory {
+        CategoryHistory(of::<domain::Category>(self.row.category_id))
+    }
+
     /// The category above it; null for a root.
     async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Category>, Error> {
-        match self.row.parent_id {
-            Some(parent) => Category::visible(ctx, load(ctx, CategoryById(parent)).await?),
-            None => Ok(None),
+        match (self.row.parent_id, &self.past) {
+            (Some(parent), Some(tree)) => {
+                let row = tree.iter().find(|row| row.category_id == parent).cloned();
+                Ok(Category::visible(ctx, row)?.map(|parent| parent.within(tree.clone())))
+            }
+            (Some(parent), None) => Category::visible(ctx, load(ctx, CategoryById(parent)).await?),
+            (None, _) => Ok(None),
         }
     }
 
     /// The categories directly below it, by name.
     async fn children(&self, ctx: &Context<'_>) -> Result<Vec<Category>, Error> {
+        if let Some(tree) = &self.past {
+            let below = tree.iter().filter(|row| row.parent_id == Some(self.row.category_id) && !row.archived);
+            return Ok(below.map(|row| Category::new(row.clone()).within(tree.clone())).collect());
+        }
         let children = load(ctx, ChildrenOf(self.row.category_id)).await?.unwrap_or_default();
         Ok(children.into_iter().map(Category::new).collect())
     }
@@ -76,6 +109,18 @@ pub(crate) struct PlacedCategory {
     depth: u32,
     /// The categories from the root down to it, it last.
     path: Vec<Category>,
+}
+
+/// How a category is found; none for a name that no category can have.
+fn key(id: Option<ID>, slug: Option<String>) -> Result<Option<CategoryKey>, Error> {
+    match (id, slug) {
+        (Some(id), None) => {
+            let id = global_id::decode(Kind::Category, &id).ok_or_else(|| problem::bad_id("id"))?;
+            Ok(Some(CategoryKey::Id(id)))
+        }
+        (None, Some(slug)) => Ok(slug.parse().ok().map(CategoryKey::Slug)),
+        _ => Err(problem::bad_input("give `id` or `slug`, one of them")),
+    }
 }
 
 #[derive(Default)]
@@ -95,26 +140,27 @@ impl CategoryQuery {
         Ok(placed.collect())
     }
 
-    /// A category, by its id or its name in the URL. Shoppers see those that are in the shop.
+    /// A category, by its id or its name in the URL; as it was at a moment, if asked. Shoppers see those that are in the shop.
     async fn category(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Its id.")] id: Option<ID>,
         #[graphql(desc = "Its name in the URL.")] slug: Option<String>,
+        #[graphql(desc = "The moment: now unless given.")] as_of: Option<AsOf>,
     ) -> Result<Option<Category>, Error> {
-        let row = match (id, slug) {
-            (Some(id), None) => {
-                let id = global_id::decode(Kind::Category, &id).ok_or_else(|| problem::bad_id("id"))?;
-                load(ctx, CategoryById(id)).await?
+        if let Some(as_of) = as_of {
+            return match key(id, slug)? {
+                Some(key) => as_of::category(ctx, key, as_of).await,
+                None => Ok(None),
+            };
+        }
+        let row = match key(id, slug)? {
+            Some(CategoryKey::Id(id)) => load(ctx, CategoryById(id)).await?,
+            Some(CategoryKey::Slug(slug)) => {
+                let views = &ctx.data::<Arc<Shop>>()?.views;
+                views.read(move |reader| reader.category_by_slug(&slug)).await.map_err(problem::view)?
             }
-            (None, Some(slug)) => match slug.parse::<Slug>() {
-                Ok(slug) => {
-                    let views = &ctx.data::<Arc<Shop>>()?.views;
-                    views.read(move |reader| reader.category_by_slug(&slug)).await.map_err(problem::view)?
-                }
-                Err(_) => None,
-            },
-            _ => return Err(problem::bad_input("give `id` or `slug`, one of them")),
+            None => None,
         };
         Category::visible(ctx, row)
     }

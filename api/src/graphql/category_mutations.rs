@@ -14,6 +14,7 @@ use crate::{
         read_input,
         scalar::Long,
         user_error::UserError,
+        warning::Warning,
     },
 };
 
@@ -31,7 +32,7 @@ input! {
 
 input! {
     /// A category to rename.
-    CategoryUpdateInput {
+    CategoryUpdateInput of Category(category_id) {
         /// The category.
         category_id: ID,
         /// Its name as shoppers read it.
@@ -43,7 +44,7 @@ input! {
 
 input! {
     /// A category to move, with everything below it.
-    CategoryMoveInput {
+    CategoryMoveInput of Category(category_id) {
         /// The category.
         category_id: ID,
         /// The category above it; a root unless given.
@@ -53,7 +54,7 @@ input! {
 
 input! {
     /// A category to take out of the shop.
-    CategoryArchiveInput {
+    CategoryArchiveInput of Category(category_id) {
         /// The category.
         category_id: ID,
     }
@@ -87,8 +88,9 @@ async fn changed<I: MutationInput, D: Decision>(
         _ => None,
     });
     let id = created.or_else(|| crate::graphql::global_id::decode(Kind::Category, &id?));
-    let category = if read_back(ctx, outcome.position).await { category_at(ctx, id).await? } else { None };
-    Ok(CategoryPayload { category, position: Long::of(outcome.position), user_errors: Vec::new() })
+    let shown = read_back(ctx, outcome.position).await;
+    let (category, warnings) = (if shown { category_at(ctx, id).await? } else { None }, Warning::unless_shown(shown));
+    Ok(CategoryPayload { category, position: Long::of(outcome.position), warnings, ..Default::default() })
 }
 
 #[derive(Default)]

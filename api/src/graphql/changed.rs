@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error};
-use event_schemas::{CategoryId, OrderId, PaymentId, ProductId, StockId};
+use event_schemas::{AccountId, ApiKeyId, CategoryId, OrderId, PaymentId, ProductId, PromotionId, StockId, WebhookId};
 use projections::Reader;
 
 use crate::{
-    graphql::{category::Category, order::Order, payment::Payment, problem, product::Product, stock::StockLevel},
+    graphql::{
+        account::Account, category::Category, order::Order, payment::Payment, problem, product::Product, promotion::Promotion,
+        rights_query::ApiKey, stock::StockLevel, webhook::Webhook,
+    },
     shop::Shop,
 };
 
@@ -49,4 +52,12 @@ changed! {
     category_at(CategoryId) -> Category = |reader, id| Ok(reader.categories_by_id(&[id])?.remove(&id));
     /// A stock level as it is now.
     stock_at(StockId) -> StockLevel = |reader, id| reader.stock_level(&id);
+    /// A promotion as it is now.
+    promotion_at(PromotionId) -> Promotion = |reader, id| reader.promotion(id);
+    /// A webhook as it is now, unless it was removed.
+    webhook_at(WebhookId) -> Webhook = |reader, id| reader.webhook(id);
+    /// An API key as it is now.
+    api_key_at(ApiKeyId) -> ApiKey = |reader, id| reader.api_key(id);
+    /// The account that somebody has just logged in to: it is theirs.
+    signed_in_to(AccountId) -> Account = |reader, id| reader.account(id);
 }

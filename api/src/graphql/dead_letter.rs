@@ -82,6 +82,11 @@ impl DeadLetterMutation {
             Some(_) => Vec::new(),
             None => vec![UserError::new(UserErrorCode::DeadLetterNotFound, "there is no such dead letter")],
         };
-        Ok(DeadLetterRetryPayload { dead_letter: taken_up.map(DeadLetter::from), position: Long::of(shop.head()), user_errors })
+        Ok(DeadLetterRetryPayload {
+            dead_letter: taken_up.map(DeadLetter::from),
+            position: Long::of(shop.head()),
+            user_errors,
+            ..Default::default()
+        })
     }
 }

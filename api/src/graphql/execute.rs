@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     access::{Caller, Identity},
-    graphql::loader::Loaders,
+    graphql::{actions::RulesLoader, loader::Loaders},
     http::{Incoming, Refused, coded},
     limits::{self, Measured},
     metrics::OperationKind,
@@ -116,7 +116,7 @@ impl Prepared {
     pub(crate) async fn execute(self, shop: &Arc<Shop>) -> Result<Response, Refused> {
         self.wait(shop).await?;
         let finish = self.finish(shop);
-        let request = self.request.data(Loaders::new(shop)).data(shop.clone());
+        let request = self.request.data(Loaders::new(shop)).data(RulesLoader::new(shop)).data(shop.clone());
         let response = shop.schema.execute(request).instrument(self.context.span()).await;
         Ok(finish.answer(shop, response))
     }
@@ -128,7 +128,7 @@ impl Prepared {
     pub(crate) async fn stream(self, shop: &Arc<Shop>) -> Result<BoxStream<'static, Response>, Refused> {
         self.wait(shop).await?;
         let finish = self.finish(shop);
-        let request = self.request.data(Loaders::new(shop)).data(shop.clone());
+        let request = self.request.data(Loaders::new(shop)).data(RulesLoader::new(shop)).data(shop.clone());
         let (shop, span) = (shop.clone(), self.context.span());
         let mut answers = shop.schema.execute_stream(request);
         let answers = futures::stream::poll_fn(move |cx| span.in_scope(|| answers.poll_next_unpin(cx)));

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use async_graphql::ID;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use event_schemas::StreamId;
 
 /// What an id is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,12 @@ pub(crate) fn parts(id: &ID) -> Option<(Kind, String)> {
     let (name, own) = text.split_once(':')?;
     let (kind, _) = KINDS.iter().find(|(_, known)| *known == name)?;
     Some((*kind, own.to_owned()))
+}
+
+/// The stream of the aggregate that an id is of; none if it is not an id of that kind.
+pub(crate) fn stream(kind: Kind, id: &ID) -> Option<StreamId> {
+    let (named, own) = parts(id)?;
+    (named == kind).then(|| StreamId::new(kind.name(), own))
 }
 
 /// The thing's own id, if this is an id of that kind.

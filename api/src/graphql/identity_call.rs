@@ -11,7 +11,7 @@ use crate::{
     access::{Caller, Identity, Permission, Permissions, Role, permissions_of, record_denied},
     graphql::{
         RequestContext,
-        command::{Refused, read_back},
+        command::{Refused, read_back, version},
         global_id::Kind,
         problem, read_input,
         scalar::Long,
@@ -68,18 +68,32 @@ pub(crate) fn origin(ctx: &Context<'_>, device_token: Option<String>) -> Result<
         correlation_id: Some(request.correlation_id),
         trace_id: request.trace_id.clone(),
         permissions: Some(request.caller.permissions().iter().map(|permission| permission.name().to_owned()).collect()),
+        expected_version: None,
     })
+}
+
+/// Staff who ask for a change of what they have looked at.
+///
+/// # Errors
+/// As [`origin`]; `Ok(Err)` for what is no version.
+pub(crate) fn staff(ctx: &Context<'_>, expected: Option<Long>) -> Result<Result<Origin, UserError>, Error> {
+    let origin = origin(ctx, None)?;
+    Ok(expected.map(version).transpose().map(|expected_version| Origin { expected_version, ..origin }))
 }
 
 /// What accounts answered: `Ok(Ok)` when it was done, `Ok(Err)` when a rule forbids it.
 ///
 /// # Errors
 /// Overload and faults.
-pub(crate) fn told<T>(ctx: &Context<'_>, operation: &str, answer: Result<T, IdentityError>) -> Result<Result<T, Refused>, Error> {
+pub(crate) async fn told<T>(
+    ctx: &Context<'_>,
+    operation: &str,
+    answer: Result<T, IdentityError>,
+) -> Result<Result<T, Refused>, Error> {
     match answer {
         Ok(done) => Ok(Ok(done)),
         Err(IdentityError::Refused(IdentityRefusal::Beyond { permission })) => Err(lacks(ctx, operation, &permission)),
-        Err(IdentityError::Refused(refusal)) => Ok(Err(refused(ctx, user_errors(&refusal))?)),
+        Err(IdentityError::Refused(refusal)) => Ok(Err(refused(ctx, user_errors(ctx, &refusal).await?)?)),
         Err(IdentityError::Overloaded { retry_after }) => Err(problem::overloaded(retry_after)),
         Err(IdentityError::Unavailable(reason)) => Err(problem::fault(&format!("{operation}: {reason}"))),
     }
@@ -96,10 +110,10 @@ pub(crate) fn read<T>(answer: Result<T, IdentityError>) -> Result<T, Error> {
     })
 }
 
-fn user_errors(refusal: &IdentityRefusal) -> Vec<UserError> {
+async fn user_errors(ctx: &Context<'_>, refusal: &IdentityRefusal) -> Result<Vec<UserError>, Error> {
     match refusal {
-        IdentityRefusal::Rule(rule) => UserError::of(rule),
-        other => vec![UserError::about(UserErrorCode::named(other.code()), other.field(), other.to_string())],
+        IdentityRefusal::Rule(rule) => UserError::told(ctx, rule).await,
+        other => Ok(vec![UserError::about(UserErrorCode::named(other.code()), other.field(), other.to_string())]),
     }
 }
 

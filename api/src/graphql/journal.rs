@@ -13,7 +13,7 @@ use crate::{
         loader::{OrderById, load},
         money::Money,
         order::Order,
-        page::{self, List, Paging},
+        page::{Narrowing, root_list, sorting},
         problem,
         scalar::{CurrencyCode, Long},
     },
@@ -127,35 +127,38 @@ pub(crate) struct JournalFilterInput {
     to: Option<Timestamp>,
 }
 
+impl Narrowing for JournalFilterInput {
+    type Filter = JournalFilter;
+
+    fn read(self) -> Result<JournalFilter, Error> {
+        let Self { account, currency, order_id, from, to } = self;
+        let order_id = order_id.map(|id| global_id::decode(Kind::Order, &id).ok_or_else(|| problem::bad_id("orderId")));
+        let currency = currency.map(|currency| currency.0);
+        Ok(JournalFilter { account, currency, order_id: order_id.transpose()?, from, to })
+    }
+}
+
+sorting! {
+    /// How to sort the journal.
+    JournalSortInput by JournalSortKey of JournalSort as "projections::JournalSort", descending = false {
+        /// By when things were booked, and in the order of the log where that is equal.
+        Booked,
+        /// In the order of the log.
+        Entry,
+    }
+}
+
+root_list! {
+    /// The journal by when things were booked, and in the order of the log where that is equal, unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ViewBooks", visible = "sees::books")]
+    JournalList: journal(JournalFilterInput, JournalSortInput) -> JournalLine by JournalLine::from = journal_lines
+}
+
 #[derive(Default)]
 pub(crate) struct JournalQuery;
 
 #[Object]
 impl JournalQuery {
-    /// The journal by when things were booked, and in the order of the log where that is equal.
-    #[graphql(guard = "Permission::ViewBooks", visible = "sees::books")]
-    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
-    async fn journal(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which lines.")] filter: Option<JournalFilterInput>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<JournalLine>, Error> {
-        let JournalFilterInput { account, currency, order_id, from, to } = filter.unwrap_or_default();
-        let order_id = match order_id {
-            Some(id) => Some(global_id::decode(Kind::Order, &id).ok_or_else(|| problem::bad_id("orderId"))?),
-            None => None,
-        };
-        let filter = JournalFilter { account, currency: currency.map(|currency| currency.0), order_id, from, to };
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.journal_lines(&filter, &page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, JournalLine::from))
-    }
-
     /// The trial balance of each currency.
     #[graphql(guard = "Permission::ViewBooks", visible = "sees::books")]
     async fn trial_balance(&self, ctx: &Context<'_>) -> Result<Vec<TrialBalance>, Error> {

@@ -12,7 +12,7 @@ use projections::{ViewError, Views};
 use crate::{graphql::problem, shop::Shop};
 
 /// How long the first read of a batch waits for the others: what one level of a query asks for arrives within this.
-const GATHER: Duration = Duration::from_micros(500);
+pub(crate) const GATHER: Duration = Duration::from_micros(500);
 
 /// The loaders of one request.
 pub(crate) struct Loaders(DataLoader<ViewLoader>);

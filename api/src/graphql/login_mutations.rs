@@ -10,7 +10,8 @@ use identity::{
 
 use crate::{
     graphql::{
-        account::{Account, signed_in_to},
+        account::Account,
+        changed::signed_in_to,
         command::payload,
         identity_call::{origin, told, visible, who},
     },
@@ -32,7 +33,7 @@ pub(crate) struct AccountRegisterInput {
 #[derive(InputObject)]
 pub(crate) struct EmailInput {
     /// The address.
-    email: String,
+    pub(crate) email: String,
 }
 
 /// The code of a mail, and the password that was chosen before it.
@@ -251,32 +252,32 @@ pub(crate) async fn signed_in_payload(ctx: &Context<'_>, done: identity::SignedI
         refresh_token: done.refresh_token,
         refresh_expires_at: done.refresh_expires_at,
         device_token: done.device_token,
-        account: signed_in_to(ctx, done.account_id).await?,
+        account: signed_in_to(ctx, Some(done.account_id)).await?,
     };
-    Ok(SignedInPayload { signed_in: Some(signed_in), position, user_errors: Vec::new() })
+    Ok(SignedInPayload { signed_in: Some(signed_in), position, ..Default::default() })
 }
 
 async fn login_answer(ctx: &Context<'_>, answer: LoginAnswer) -> Result<LoginPayload, Error> {
     match answer {
         LoginAnswer::SignedIn(done) => {
-            let SignedInPayload { signed_in, position, user_errors } = signed_in_payload(ctx, *done).await?;
-            Ok(LoginPayload { signed_in, challenge: None, position, user_errors })
+            let SignedInPayload { signed_in, position, user_errors, warnings } = signed_in_payload(ctx, *done).await?;
+            Ok(LoginPayload { signed_in, challenge: None, position, user_errors, warnings })
         }
         LoginAnswer::SecondFactor(Challenge { challenge, expires_at }) => {
             let challenge = Some(SecondFactorChallenge { challenge, expires_at });
-            Ok(LoginPayload { signed_in: None, challenge, position: visible(ctx, None).await?, user_errors: Vec::new() })
+            Ok(LoginPayload { signed_in: None, challenge, position: visible(ctx, None).await?, ..Default::default() })
         }
     }
 }
 
-async fn mailed(ctx: &Context<'_>) -> Result<MailPayload, Error> {
-    Ok(MailPayload { accepted: Some(true), position: visible(ctx, None).await?, user_errors: Vec::new() })
+pub(crate) async fn mailed(ctx: &Context<'_>) -> Result<MailPayload, Error> {
+    Ok(MailPayload { accepted: Some(true), position: visible(ctx, None).await?, ..Default::default() })
 }
 
 /// Answers a rule that forbids it; gives what was done otherwise.
 macro_rules! done {
     ($ctx:ident, $operation:literal, $answer:expr) => {
-        match told($ctx, $operation, $answer)? {
+        match told($ctx, $operation, $answer).await? {
             Ok(done) => done,
             Err(refused) => return Ok(refused.into()),
         }
@@ -386,7 +387,7 @@ impl LoginMutation {
         let answer = accounts.reset_password(PasswordReset { code, new: new_password }, &origin(ctx, None)?).await;
         let written = done!(ctx, "passwordReset", answer);
         let position = visible(ctx, written.position).await?;
-        Ok(PasswordResetPayload { changed: Some(true), position, user_errors: Vec::new() })
+        Ok(PasswordResetPayload { changed: Some(true), position, ..Default::default() })
     }
 
     /// Begins to log in with a passkey, without an address or a password.
@@ -394,7 +395,7 @@ impl LoginMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let begun = done!(ctx, "passkeyLoginBegin", accounts.passkey_login_begin().await);
         let position = visible(ctx, None).await?;
-        Ok(PasskeyLoginBeginPayload { options: Some(begun.into()), position, user_errors: Vec::new() })
+        Ok(PasskeyLoginBeginPayload { options: Some(begun.into()), position, ..Default::default() })
     }
 
     /// Logs in with a passkey.
@@ -420,7 +421,7 @@ impl LoginMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let identity::OidcBegun { token, url, expires_at } = done!(ctx, "oidcLoginBegin", accounts.oidc_begin(link).await);
         let (redirect, position) = (Some(OidcRedirect { token, url, expires_at }), visible(ctx, None).await?);
-        Ok(OidcLoginBeginPayload { redirect, position, user_errors: Vec::new() })
+        Ok(OidcLoginBeginPayload { redirect, position, ..Default::default() })
     }
 
     /// Logs in with what came back from elsewhere.
@@ -454,5 +455,5 @@ impl LoginMutation {
 async fn verify_payload(ctx: &Context<'_>, verified: identity::Verified) -> Result<AccountVerifyPayload, Error> {
     let account_id = crate::graphql::global_id::encode(crate::graphql::global_id::Kind::Account, verified.account_id);
     let position = visible(ctx, verified.position).await?;
-    Ok(AccountVerifyPayload { account_id: Some(account_id), position, user_errors: Vec::new() })
+    Ok(AccountVerifyPayload { account_id: Some(account_id), position, ..Default::default() })
 }

@@ -6,18 +6,22 @@ use crate::{
     access::{Caller, Permission},
     graphql::{
         account::{Account, account_at},
+        as_of::{self, AsOf, CategoryKey},
         cart::{self, Cart},
         category::Category,
-        changed::{payment_at, stock_at},
+        changed::{api_key_at, payment_at, promotion_at, stock_at, webhook_at},
         global_id::{self, Kind},
         loader::{CategoryById, OrderById, ProductById, VariantById, load},
         order::Order,
         payment::Payment,
         problem,
         product::Product,
+        promotion::Promotion,
         review::{Review, review_at},
+        rights_query::ApiKey,
         stock::StockLevel,
         variant::Variant,
+        webhook::Webhook,
     },
 };
 
@@ -44,6 +48,12 @@ pub(crate) enum Node {
     Review(Review),
     /// An account.
     Account(Account),
+    /// A promotion.
+    Promotion(Promotion),
+    /// An API key.
+    ApiKey(ApiKey),
+    /// A webhook.
+    Webhook(Webhook),
 }
 
 /// The thing of an id: null when there is none, when the caller may not see it, and for kinds that are not nodes.
@@ -68,6 +78,38 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         Kind::Stock if may(Permission::ViewStock) => stock_at(ctx, Some(own!())).await?.map(Node::StockLevel),
         Kind::Account => account_at(ctx, Some(own!())).await?.map(Node::Account),
         Kind::Review => review_at(ctx, Some(own!())).await?.map(Node::Review),
+        Kind::Promotion if may(Permission::ViewCatalog) => promotion_at(ctx, Some(own!())).await?.map(Node::Promotion),
+        Kind::ApiKey if may(Permission::ManageApiKeys) => api_key_at(ctx, Some(own!())).await?.map(Node::ApiKey),
+        Kind::Webhook if may(Permission::ManageWebhooks) => webhook_at(ctx, Some(own!())).await?.map(Node::Webhook),
+        Kind::Stock | Kind::Fulfilment | Kind::Promotion | Kind::Session | Kind::Passkey | Kind::ApiKey | Kind::Webhook => None,
+    })
+}
+
+/// The thing of an id as it was; null when there was none, or the caller may not see it in that state.
+async fn past(ctx: &Context<'_>, id: &ID, as_of: AsOf) -> Result<Option<Node>, Error> {
+    let Some((kind, _)) = global_id::parts(id) else { return Err(problem::bad_id("id")) };
+    let may = |permission| ctx.data::<Caller>().is_ok_and(|caller| caller.may(permission));
+    macro_rules! own {
+        () => {
+            match global_id::decode(kind, id) {
+                Some(own) => own,
+                None => return Err(problem::bad_id("id")),
+            }
+        };
+    }
+    Ok(match kind {
+        Kind::Product => as_of::product(ctx, own!(), as_of).await?.map(Node::Product),
+        Kind::Category => as_of::category(ctx, CategoryKey::Id(own!()), as_of).await?.map(Node::Category),
+        Kind::Cart => as_of::cart(ctx, own!(), as_of).await?.map(Node::Cart),
+        Kind::Order => as_of::order(ctx, own!(), as_of).await?.map(Node::Order),
+        Kind::Payment => as_of::payment(ctx, own!(), as_of).await?.map(Node::Payment),
+        Kind::Stock if may(Permission::ViewStock) => as_of::stock(ctx, &own!(), as_of).await?.map(Node::StockLevel),
+        Kind::Account => as_of::account(ctx, own!(), as_of).await?.map(Node::Account),
+        Kind::Review => as_of::review(ctx, own!(), as_of).await?.map(Node::Review),
+        Kind::Variant => return Err(problem::bad_input("a variant of the past is asked for through its product")),
+        Kind::Promotion if may(Permission::ViewCatalog) => as_of::promotion(ctx, own!(), as_of).await?.map(Node::Promotion),
+        Kind::ApiKey if may(Permission::ManageApiKeys) => as_of::api_key(ctx, own!(), as_of).await?.map(Node::ApiKey),
+        Kind::Webhook if may(Permission::ManageWebhooks) => as_of::webhook(ctx, own!(), as_of).await?.map(Node::Webhook),
         Kind::Stock | Kind::Fulfilment | Kind::Promotion | Kind::Session | Kind::Passkey | Kind::ApiKey | Kind::Webhook => None,
     })
 }
@@ -87,9 +129,17 @@ pub(crate) struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// The thing of an id; null when there is none that the caller may see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Node>, Error> {
-        find(ctx, &id).await
+    /// The thing of an id; null when there is none that the caller may see; as it was at a moment, if asked.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "The moment: now unless given.")] as_of: Option<AsOf>,
+    ) -> Result<Option<Node>, Error> {
+        match as_of {
+            Some(as_of) => past(ctx, &id, as_of).await,
+            None => find(ctx, &id).await,
+        }
     }
 
     /// The things of ids, in the order asked; null where there is none that the caller may see.

@@ -1,9 +1,10 @@
 //! The parts of an order: lines as bought, charges, discounts, parcels and returns.
 
 use async_graphql::{ComplexObject, Context, Error, ID, SimpleObject};
-use event_schemas::{Currency, ProductId, SkuQuantity, Timestamp, VariantId};
+use event_schemas::{Currency, FulfilmentId, OrderId, ProductId, SkuQuantity, Timestamp, VariantId};
 
 use crate::graphql::{
+    actions::{FulfilmentAction, FulfilmentActions, ReturnAction, ReturnActions, available},
     global_id::{self, Kind},
     loader::{ProductById, VariantById, load},
     money::{Money, TaxedMoney},
@@ -131,6 +132,7 @@ impl From<SkuQuantity> for Item {
 
 /// A parcel of an order.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Fulfilment {
     /// Its id.
     id: ID,
@@ -142,6 +144,8 @@ pub(crate) struct Fulfilment {
     shipped_at: Timestamp,
     /// When it arrived.
     delivered_at: Option<Timestamp>,
+    #[graphql(skip)]
+    key: (OrderId, FulfilmentId),
 }
 
 impl From<projections::Fulfilment> for Fulfilment {
@@ -152,12 +156,22 @@ impl From<projections::Fulfilment> for Fulfilment {
             tracking: row.tracking,
             shipped_at: row.shipped_at,
             delivered_at: row.delivered_at,
+            key: (row.order_id, row.fulfilment_id),
         }
+    }
+}
+
+#[ComplexObject]
+impl Fulfilment {
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<FulfilmentAction>, Error> {
+        available(ctx, FulfilmentActions(self.key)).await
     }
 }
 
 /// Goods of an order that came back.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct OrderReturn {
     /// What came back.
     items: Vec<Item>,
@@ -165,10 +179,21 @@ pub(crate) struct OrderReturn {
     reason: String,
     /// When it came back.
     returned_at: Timestamp,
+    #[graphql(skip)]
+    order_id: OrderId,
 }
 
 impl From<projections::OrderReturn> for OrderReturn {
     fn from(row: projections::OrderReturn) -> Self {
-        Self { items: row.items.into_iter().map(Item::from).collect(), reason: row.reason, returned_at: row.returned_at }
+        let projections::OrderReturn { order_id, reason, returned_at, .. } = row;
+        Self { items: row.items.into_iter().map(Item::from).collect(), reason, returned_at, order_id }
+    }
+}
+
+#[ComplexObject]
+impl OrderReturn {
+    /// What the caller can do about it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<ReturnAction>, Error> {
+        available(ctx, ReturnActions(self.order_id)).await
     }
 }

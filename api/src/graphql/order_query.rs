@@ -1,24 +1,21 @@
 //! Looking up orders: one by its id, or lists for staff.
 
-use std::sync::Arc;
-
-use async_graphql::{Context, Enum, Error, ID, InputObject, Object};
-use event_schemas::{OrderId, PaymentId, Timestamp};
-use projections::{OrderFilter, OrderSort};
+use async_graphql::{Context, Error, ID, InputObject, Object};
+use event_schemas::{OrderId, Timestamp};
+use projections::OrderFilter;
 
 use crate::{
     access::{Permission, sees},
     graphql::{
         as_of::{self, AsOf},
         global_id::{self, Kind},
-        loader::{OrderById, PaymentsOf, load},
+        loader::{OrderById, load},
         order::Order,
         order_status::{FulfilmentStatus, OrderPaymentStatus, OrderStatus},
-        page::{self, List, Paging},
+        page::{Narrowing, root_list, sorting},
         problem,
         scalar::CurrencyCode,
     },
-    shop::Shop,
 };
 
 /// Which orders to list; all that is absent does not restrict.
@@ -44,7 +41,9 @@ pub(crate) struct OrderFilterInput {
     to: Option<Timestamp>,
 }
 
-impl OrderFilterInput {
+impl Narrowing for OrderFilterInput {
+    type Filter = OrderFilter;
+
     fn read(self) -> Result<OrderFilter, Error> {
         let bad = |error: event_schemas::InvalidId| problem::bad_input(error.to_string());
         Ok(OrderFilter {
@@ -61,25 +60,23 @@ impl OrderFilterInput {
     }
 }
 
-/// How to sort orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub(crate) enum OrderSortKey {
-    /// By when they were placed.
-    Placed,
-    /// By when they last changed.
-    Updated,
-    /// By what the buyer owes, whatever the currency.
-    Total,
+sorting! {
+    /// How to sort orders.
+    OrderSortInput by OrderSortKey of OrderSort as "projections::OrderSort", descending = true {
+        /// By when they were placed.
+        Placed,
+        /// By when they last changed.
+        Updated,
+        /// By what the buyer owes, whatever the currency.
+        #[graphql(name = "TOTAL")]
+        Gross,
+    }
 }
 
-/// How to sort orders.
-#[derive(Debug, InputObject)]
-pub(crate) struct OrderSortInput {
-    /// By what.
-    by: OrderSortKey,
-    /// Whether the newest or largest comes first.
-    #[graphql(default = true)]
-    descending: bool,
+root_list! {
+    /// Orders, the newest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
+    OrderList: orders(OrderFilterInput, OrderSortInput) -> Order by Order::new = orders
 }
 
 #[derive(Default)]
@@ -98,34 +95,6 @@ impl OrderQuery {
         let Some(as_of) = as_of else {
             return Order::visible(ctx, load(ctx, OrderById(id)).await?);
         };
-        let payments = load(ctx, PaymentsOf(id)).await?.unwrap_or_default();
-        let payments: Vec<PaymentId> = payments.into_iter().map(|payment| payment.payment_id).collect();
-        as_of::order(ctx, id, &payments, as_of).await
-    }
-
-    /// Orders, the newest first unless `sort` says otherwise.
-    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
-    #[graphql(guard = "Permission::ViewOrders", visible = "sees::orders")]
-    async fn orders(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which orders.")] filter: Option<OrderFilterInput>,
-        #[graphql(desc = "In which order.")] sort: Option<OrderSortInput>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<Order>, Error> {
-        let filter = filter.unwrap_or_default().read()?;
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let sort = sort.unwrap_or(OrderSortInput { by: OrderSortKey::Placed, descending: true });
-        let by = match sort.by {
-            OrderSortKey::Placed => OrderSort::Placed,
-            OrderSortKey::Updated => OrderSort::Updated,
-            OrderSortKey::Total => OrderSort::Gross,
-        };
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let read = views.read(move |reader| reader.orders(&filter, by, sort.descending, &page)).await;
-        Ok(page::list(read.map_err(problem::view)?, Order::new))
+        as_of::order(ctx, id, as_of).await
     }
 }

@@ -68,28 +68,6 @@ pub(crate) enum FulfilmentStatus {
     Delivered,
 }
 
-/// What may be done next with an order, so that no client repeats the rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "event_schemas::OrderAction")]
-pub(crate) enum OrderAction {
-    /// The buyer may pay.
-    Pay,
-    /// Held money may be taken.
-    Capture,
-    /// The order may be called off.
-    Cancel,
-    /// The warehouse may begin.
-    StartProcessing,
-    /// Units may be shipped.
-    Fulfil,
-    /// A parcel may be reported as arrived.
-    Deliver,
-    /// Shipped units may come back.
-    Return,
-    /// Money may go back.
-    Refund,
-}
-
 /// What a charge on an order is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "event_schemas::ChargeKind")]

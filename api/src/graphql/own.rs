@@ -1,7 +1,7 @@
 //! Own data in mutations: to others than its customer, and staff with the permission, a thing is not there.
 
 use domain::{Cart, Change, Decision, Order, Payment, Refusal, State, States, World, stream_of};
-use event_schemas::{CartId, CustomerId, OrderId, PaymentId, StreamId};
+use event_schemas::{CartId, CustomerId, OrderId, PaymentId, Sequence, StreamId};
 
 use crate::access::{Caller, Permission};
 
@@ -63,6 +63,10 @@ impl States for Without<'_, '_> {
     fn state(&self, stream: &StreamId) -> Option<&State> {
         if *stream == self.stream { self.absent.as_ref() } else { self.world.state(stream) }
     }
+
+    fn version(&self, stream: &StreamId) -> Option<Sequence> {
+        Some(if *stream == self.stream { 0 } else { self.world.version(stream) })
+    }
 }
 
 impl<D: Decision> Decision for Reaching<D> {
@@ -94,6 +98,10 @@ mod tests {
         fn state(&self, stream: &StreamId) -> Option<&State> {
             self.0.get(stream)
         }
+
+        fn version(&self, stream: &StreamId) -> Option<Sequence> {
+            self.0.get(stream).map(|_| 1)
+        }
     }
 
     fn cart_of(owner: Option<&str>) -> (CartId, At) {
@@ -112,6 +120,7 @@ mod tests {
             email: None,
             shipping_address: None,
             billing_address: None,
+            country: None,
             shipping_method: None,
             coupon_codes: None,
             now: Utc::now(),

@@ -118,3 +118,85 @@ pub(crate) fn connection<T: OutputType>(
     connection.edges.extend(items.into_iter().map(|(place, node)| Edge::new(Place(place), node)));
     connection
 }
+
+/// What a list is narrowed by: read, as the views want it.
+pub(crate) trait Narrowing: Default {
+    /// The filter of the view.
+    type Filter;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// For a part that is malformed.
+    fn read(self) -> Result<Self::Filter, Error>;
+}
+
+/// Declares how a list may be sorted: by the ways of the view, and in which direction unless the client says.
+macro_rules! sorting {
+    (
+        $(#[$meta:meta])*
+        $input:ident by $key:ident of $by:ident as $remote:tt, descending = $descending:tt {
+            $($(#[$way_meta:meta])* $way:ident,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
+        #[graphql(remote = $remote)]
+        pub(crate) enum $key {
+            $($(#[$way_meta])* $way,)+
+        }
+
+        $(#[$meta])*
+        #[derive(Debug, async_graphql::InputObject)]
+        pub(crate) struct $input {
+            /// By what.
+            by: $key,
+            /// Whether the newest or largest comes first.
+            #[graphql(default = $descending)]
+            descending: bool,
+        }
+
+        impl $input {
+            /// The sorting of the view, and whether the largest comes first.
+            pub(crate) fn of(sort: Option<Self>) -> (projections::$by, bool) {
+                sort.map_or((projections::$by::default(), $descending), |sort| (sort.by.into(), sort.descending))
+            }
+        }
+    };
+}
+pub(crate) use sorting;
+
+/// Declares a field of the root that is a list of the views: narrowed, sorted, and a page at a time.
+macro_rules! root_list {
+    (
+        $(#[$meta:meta])*
+        $root:ident: $field:ident($filter:ident, $sort:ident) -> $node:ident by $new:path = $read:ident
+    ) => {
+        #[derive(Default)]
+        pub(crate) struct $root;
+
+        #[async_graphql::Object]
+        impl $root {
+            $(#[$meta])*
+            #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
+            async fn $field(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "Which of them; all unless given.")] filter: Option<$filter>,
+                #[graphql(desc = "In which order.")] sort: Option<$sort>,
+                #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
+                #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+                #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
+                #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+            ) -> async_graphql::Result<$crate::graphql::page::List<$node>> {
+                let filter = $crate::graphql::page::Narrowing::read(filter.unwrap_or_default())?;
+                let (by, descending) = $sort::of(sort);
+                let page = $crate::graphql::page::Paging { first, after, last, before }.page(ctx)?;
+                let views = &ctx.data::<std::sync::Arc<$crate::shop::Shop>>()?.views;
+                let listed = views.read(move |reader| reader.$read(&filter, by, descending, &page)).await;
+                Ok($crate::graphql::page::list(listed.map_err($crate::graphql::problem::view)?, $new))
+            }
+        }
+    };
+}
+pub(crate) use root_list;

@@ -1,25 +1,24 @@
 //! Payments: what is held, taken and given back.
 
-use std::sync::Arc;
-
-use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, SimpleObject};
-use event_schemas::{PaymentId, StreamId, Timestamp};
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, OutputType as _, SimpleObject};
+use event_schemas::{PaymentId, Timestamp};
 use projections::PaymentFilter;
 
 use crate::{
     access::{Caller, Permission, sees},
     graphql::{
+        actions::{PaymentAction, PaymentActions, available},
         as_of::{self, AsOf},
         changed::payment_at,
         global_id::{self, Kind},
-        history::{self, HistoryEntry},
+        histories::{PaymentHistory, of},
         loader::{OrderById, RefundsOf, load},
         money::Money,
         order::Order,
-        page::{self, List, Paging},
+        page::{Narrowing, root_list, sorting},
         problem,
+        scalar::{CurrencyCode, Long},
     },
-    shop::Shop,
 };
 
 /// How far a payment has come.
@@ -106,6 +105,8 @@ pub(crate) struct Decline {
 pub(crate) struct Payment {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// How far it has come.
     status: PaymentStatus,
     /// The gateway that moves the money, such as `sandbox`.
@@ -143,6 +144,7 @@ impl Payment {
         let money = |minor| Money::new(minor, row.currency);
         Self {
             id: global_id::encode(Kind::Payment, row.payment_id),
+            version: Long::of(row.version),
             status: row.status.into(),
             gateway: row.gateway.clone(),
             method: row.method.clone(),
@@ -182,6 +184,16 @@ impl Payment {
 
 #[ComplexObject]
 impl Payment {
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<PaymentAction>, Error> {
+        available(ctx, PaymentActions(self.row.payment_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> PaymentHistory {
+        PaymentHistory(of::<domain::Payment>(self.row.payment_id))
+    }
+
     /// The order that it is for.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>, Error> {
         Order::visible(ctx, load(ctx, OrderById(self.row.order_id)).await?)
@@ -195,20 +207,6 @@ impl Payment {
         };
         Ok(refunds.into_iter().map(Refund::from).collect())
     }
-
-    /// What happened to it, the oldest first.
-    #[graphql(guard = "Permission::ViewPayments", visible = "sees::payments")]
-    async fn history(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<HistoryEntry>, Error> {
-        let stream = StreamId::new("payment", self.row.payment_id);
-        history::of(ctx, stream, Paging { first, after, last, before }).await
-    }
 }
 
 /// Which payments to list; all that is absent does not restrict.
@@ -218,10 +216,43 @@ pub(crate) struct PaymentFilterInput {
     status: Option<PaymentStatus>,
     /// Only through this gateway.
     gateway: Option<String>,
+    /// Only for this order.
+    order_id: Option<ID>,
+    /// Only in this currency.
+    currency: Option<CurrencyCode>,
     /// Only opened at or after.
     from: Option<Timestamp>,
     /// Only opened before.
     to: Option<Timestamp>,
+}
+
+impl Narrowing for PaymentFilterInput {
+    type Filter = PaymentFilter;
+
+    fn read(self) -> Result<PaymentFilter, Error> {
+        let Self { status, gateway, order_id, currency, from, to } = self;
+        let order_id = order_id.map(|id| global_id::decode(Kind::Order, &id).ok_or_else(|| problem::bad_id("orderId")));
+        let (status, currency) = (status.map(Into::into), currency.map(|currency| currency.0));
+        Ok(PaymentFilter { order_id: order_id.transpose()?, status, gateway, currency, from, to })
+    }
+}
+
+sorting! {
+    /// How to sort payments.
+    PaymentSortInput by PaymentSortKey of PaymentSort as "projections::PaymentSort", descending = true {
+        /// By when they were opened.
+        Opened,
+        /// By when they last changed.
+        Updated,
+        /// By what is due, whatever the currency.
+        Amount,
+    }
+}
+
+root_list! {
+    /// Payments, the newest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ViewPayments", visible = "sees::payments")]
+    PaymentList: payments(PaymentFilterInput, PaymentSortInput) -> Payment by Payment::new = payments
 }
 
 #[derive(Default)]
@@ -241,25 +272,5 @@ impl PaymentQuery {
             return as_of::payment(ctx, id, as_of).await;
         }
         payment_at(ctx, Some(id)).await
-    }
-
-    /// Payments, the newest first.
-    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
-    #[graphql(guard = "Permission::ViewPayments", visible = "sees::payments")]
-    async fn payments(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which payments.")] filter: Option<PaymentFilterInput>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<Payment>, Error> {
-        let PaymentFilterInput { status, gateway, from, to } = filter.unwrap_or_default();
-        let filter = PaymentFilter { order_id: None, status: status.map(Into::into), gateway, from, to };
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.payments(&filter, &page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, Payment::new))
     }
 }

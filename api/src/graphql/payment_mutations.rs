@@ -19,6 +19,7 @@ use crate::{
         problem, read_input,
         scalar::Long,
         user_error::UserError,
+        warning::{Warning, WarningCode},
     },
     shop::Shop,
 };
@@ -42,7 +43,7 @@ input! {
 
 input! {
     /// Held money to take.
-    PaymentCaptureInput {
+    PaymentCaptureInput of Payment(payment_id) {
         /// The payment.
         payment_id: ID,
         /// How much; all that is held unless given.
@@ -52,7 +53,7 @@ input! {
 
 input! {
     /// Held money to let go.
-    PaymentVoidInput {
+    PaymentVoidInput of Payment(payment_id) {
         /// The payment.
         payment_id: ID,
         /// Why.
@@ -62,7 +63,7 @@ input! {
 
 input! {
     /// Money to give back.
-    PaymentRefundInput {
+    PaymentRefundInput of Payment(payment_id) {
         /// The payment.
         payment_id: ID,
         /// How much; all that can go back unless given.
@@ -95,11 +96,15 @@ async fn settled<I: MutationInput, D: Decision>(
         Err(refused) => return Ok(refused.into()),
     };
     let shop = ctx.data::<Arc<Shop>>()?;
-    let settled = settle(shop, outcome.position).await;
+    let (settled, waits) = settle(shop, outcome.position).await;
     let (mut payment, mut order) = (None, None);
-    if let Some(id) = global_id::decode::<PaymentId>(Kind::Payment, &payment_id)
-        && read_back(ctx, settled).await
-    {
+    let shown = read_back(ctx, settled).await;
+    let mut warnings = Warning::unless_shown(shown);
+    if waits {
+        let message = "the gateway has not answered yet";
+        warnings.push(Warning::new(WarningCode::GatewayPending, message));
+    }
+    if let Some(id) = global_id::decode::<PaymentId>(Kind::Payment, &payment_id).filter(|_| shown) {
         let read = move |reader: &Reader<'_>| {
             let payment = reader.payment(id)?;
             let order = payment.as_ref().map(|payment| reader.order(payment.order_id)).transpose()?;
@@ -111,20 +116,20 @@ async fn settled<I: MutationInput, D: Decision>(
     let rows = [payment.as_ref().map(|row| row.position), order.as_ref().map(|row| row.position)];
     let position = rows.into_iter().flatten().fold(outcome.position, Position::max);
     let (payment, order) = (Payment::visible(ctx, payment, order.as_ref())?, Order::visible(ctx, order)?);
-    Ok(PaymentPayload { payment, order, position: Long::of(position), user_errors: Vec::new() })
+    Ok(PaymentPayload { payment, order, position: Long::of(position), warnings, ..Default::default() })
 }
 
 /// Waits until the gateway was asked and its answer is recorded, then until the order has followed it; gives the position
-/// that reflects both. A gateway that takes longer is not waited for: the payment is then still being processed.
-async fn settle(shop: &Shop, requested: Position) -> Position {
+/// that reflects both. A gateway that takes longer is not waited for: the payment is then still being processed, which is told.
+async fn settle(shop: &Shop, requested: Position) -> (Position, bool) {
     let mut position = requested;
     for _ in 0..2 {
         if !shop.processes.wait_for(position, SETTLE).await {
-            break;
+            return (position, true);
         }
         position = shop.head().max(position);
     }
-    position
+    (position, false)
 }
 
 #[derive(Default)]

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Enum, Error, ID, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, OutputType as _, SimpleObject};
 use event_schemas::{AttributeValue, Timestamp};
 
 use crate::{
-    access::{Caller, Permission, sees},
+    access::{Caller, Permission},
     graphql::{
+        actions::{ProductAction, ProductActions, available},
         category::Category,
         global_id::{self, Kind},
-        history::{self, HistoryEntry},
+        histories::{ProductHistory, of},
         loader::{CategoryById, PriceRangesOf, VariantsOf, load},
         money::Money,
-        page::{List, Paging},
+        scalar::Long,
         variant::Variant,
     },
 };
@@ -54,6 +55,8 @@ pub(crate) struct PriceRange {
 pub(crate) struct Product {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// Its name as shoppers read it.
     title: String,
     /// Its name in the URL, unique in the store.
@@ -82,6 +85,7 @@ impl Product {
     pub(crate) fn new(row: projections::Product) -> Self {
         Self {
             id: global_id::encode(Kind::Product, row.product_id),
+            version: Long::of(row.version),
             title: row.title.clone(),
             slug: row.slug.to_string(),
             description: row.description.clone(),
@@ -117,6 +121,16 @@ impl Product {
 
 #[ComplexObject]
 impl Product {
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<ProductAction>, Error> {
+        available(ctx, ProductActions(self.row.product_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> ProductHistory {
+        ProductHistory(of::<domain::Product>(self.row.product_id))
+    }
+
     /// Its attributes, by name.
     async fn attributes(&self) -> Vec<Attribute> {
         let values = |value: &AttributeValue| match value {
@@ -153,19 +167,5 @@ impl Product {
                 highest: Money::new(range.highest_minor, range.currency),
             })
             .collect())
-    }
-
-    /// What happened to it, the oldest first.
-    #[graphql(guard = "Permission::ViewCatalog", visible = "sees::catalog")]
-    async fn history(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<HistoryEntry>, Error> {
-        let stream = event_schemas::StreamId::new("product", self.row.product_id);
-        history::of(ctx, stream, Paging { first, after, last, before }).await
     }
 }

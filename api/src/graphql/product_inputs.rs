@@ -87,7 +87,7 @@ input! {
 
 input! {
     /// Changes of a product; absent fields stay as they are.
-    ProductUpdateInput {
+    ProductUpdateInput of Product(product_id) {
         /// The product.
         pub(crate) product_id: ID,
         /// Its name as shoppers read it.
@@ -107,7 +107,7 @@ input! {
 
 input! {
     /// A product to put on sale.
-    ProductPublishInput {
+    ProductPublishInput of Product(product_id) {
         /// The product.
         pub(crate) product_id: ID,
     }
@@ -115,7 +115,7 @@ input! {
 
 input! {
     /// A product to take off sale for good.
-    ProductArchiveInput {
+    ProductArchiveInput of Product(product_id) {
         /// The product.
         pub(crate) product_id: ID,
         /// Why.
@@ -125,7 +125,7 @@ input! {
 
 input! {
     /// A variant to add to a product.
-    VariantAddInput {
+    VariantAddInput of Product(product_id) {
         /// The product.
         pub(crate) product_id: ID,
         /// The variant.
@@ -135,7 +135,7 @@ input! {
 
 input! {
     /// A variant to take out of a product.
-    VariantRemoveInput {
+    VariantRemoveInput of Product(product_id) {
         /// The product.
         pub(crate) product_id: ID,
         /// The variant.
@@ -145,7 +145,7 @@ input! {
 
 input! {
     /// A price for a variant, replacing the one in the same currency.
-    VariantPriceSetInput {
+    VariantPriceSetInput of Product(product_id) {
         /// The product.
         pub(crate) product_id: ID,
         /// The variant.

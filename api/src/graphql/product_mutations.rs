@@ -21,6 +21,7 @@ use crate::{
         read_input,
         scalar::Long,
         user_error::UserError,
+        warning::Warning,
     },
 };
 
@@ -48,8 +49,9 @@ async fn changed<I: MutationInput, D: Decision>(
         _ => None,
     });
     let id = created.or_else(|| global_id::decode(Kind::Product, &id?));
-    let product = if read_back(ctx, outcome.position).await { product_at(ctx, id).await? } else { None };
-    Ok(ProductPayload { product, position: Long::of(outcome.position), user_errors: Vec::new() })
+    let shown = read_back(ctx, outcome.position).await;
+    let (product, warnings) = (if shown { product_at(ctx, id).await? } else { None }, Warning::unless_shown(shown));
+    Ok(ProductPayload { product, position: Long::of(outcome.position), warnings, ..Default::default() })
 }
 
 fn product_id(id: &ID) -> Result<ProductId, UserError> {

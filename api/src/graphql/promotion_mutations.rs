@@ -2,17 +2,20 @@
 
 use async_graphql::{Context, Error, ID, Object};
 use domain::{CreatePromotion, EndPromotion};
-use event_schemas::{CommerceEvent, PromotionCreated, PromotionEffect, PromotionEvent, PromotionId, Timestamp};
+use event_schemas::{CommerceEvent, Position, PromotionCreated, PromotionEffect, PromotionEvent, PromotionId, Timestamp};
 
 use crate::{
     access::{Permission, sees},
     graphql::{
-        command::{carry_out, input, payload},
+        changed::promotion_at,
+        command::{carry_out, input, payload, read_back},
         global_id::{self, Kind},
         money::MoneyInput,
+        promotion::Promotion,
         read_input,
         scalar::Long,
         user_error::UserError,
+        warning::Warning,
     },
 };
 
@@ -38,7 +41,7 @@ input! {
 
 input! {
     /// A promotion to end by hand.
-    PromotionEndInput {
+    PromotionEndInput of Promotion(promotion_id) {
         /// The promotion.
         promotion_id: ID,
     }
@@ -49,6 +52,8 @@ payload! {
     PromotionPayload {
         /// The promotion's id; null when nothing was done.
         promotion_id: ID,
+        /// The promotion; null when nothing was done, or when the views need longer than two seconds to show it.
+        promotion: Promotion,
     }
 }
 
@@ -68,6 +73,14 @@ fn create(input: PromotionCreateInput, id: PromotionId) -> Result<CreatePromotio
         usage_limit: input.usage_limit,
     };
     Ok(CreatePromotion { promotion })
+}
+
+/// A promotion as a mutation left it.
+async fn changed(ctx: &Context<'_>, id: Option<PromotionId>, position: Position) -> Result<PromotionPayload, Error> {
+    let shown = read_back(ctx, position).await;
+    let promotion = if shown { promotion_at(ctx, id).await? } else { None };
+    let (promotion_id, warnings) = (id.map(|id| global_id::encode(Kind::Promotion, id)), Warning::unless_shown(shown));
+    Ok(PromotionPayload { promotion_id, promotion, position: Long::of(position), warnings, ..Default::default() })
 }
 
 #[derive(Default)]
@@ -91,8 +104,7 @@ impl PromotionMutation {
             CommerceEvent::Promotion(PromotionEvent::PromotionCreated(promotion)) => Some(promotion.promotion_id),
             _ => None,
         });
-        let promotion_id = created.map(|id| global_id::encode(Kind::Promotion, id));
-        Ok(PromotionPayload { promotion_id, position: Long::of(outcome.position), user_errors: Vec::new() })
+        changed(ctx, created, outcome.position).await
     }
 
     /// Ends a promotion by hand; its coupon code becomes free.
@@ -102,16 +114,13 @@ impl PromotionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The promotion.")] input: PromotionEndInput,
     ) -> Result<PromotionPayload, Error> {
-        let id = input.promotion_id.clone();
+        let id = global_id::decode(Kind::Promotion, &input.promotion_id);
         let outcome = carry_out(ctx, "promotionEnd", input, |input, _| {
             let promotion_id = read_input::id(Kind::Promotion, &input.promotion_id, &["promotionId"])?;
             Ok(EndPromotion { promotion_id })
         });
         match outcome.await? {
-            Ok(outcome) => {
-                let position = Long::of(outcome.position);
-                Ok(PromotionPayload { promotion_id: Some(id), position, user_errors: Vec::new() })
-            }
+            Ok(outcome) => changed(ctx, id, outcome.position).await,
             Err(refused) => Ok(refused.into()),
         }
     }

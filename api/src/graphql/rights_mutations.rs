@@ -11,12 +11,14 @@ use crate::{
     access::{Permission, Permissions, sees},
     graphql::{
         account::account_at,
+        changed::api_key_at,
         command::payload,
         global_id::Kind,
-        identity_call::{account_id, must_have, must_have_all_of, must_have_role, origin, refused, told, visible},
+        identity_call::{account_id, must_have, must_have_all_of, must_have_role, origin, refused, staff, told, visible},
         login_mutations::done,
         problem, read_input,
-        rights_query::{ApiKey, RoleInfo, api_key_at, custom_role_at},
+        rights_query::{ApiKey, RoleInfo, custom_role_at},
+        scalar::Long,
         security_mutations::AccountPayload,
     },
     shop::Shop,
@@ -29,6 +31,9 @@ pub(crate) struct AccountRoleInput {
     account_id: ID,
     /// The name of the role, such as `support`.
     role: String,
+    /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is `STALE_VERSION` with
+    /// what happened.
+    expected_version: Option<Long>,
 }
 
 /// An account to disable.
@@ -38,6 +43,9 @@ pub(crate) struct AccountDisableInput {
     account_id: ID,
     /// Why, for staff to read.
     reason: Option<String>,
+    /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is `STALE_VERSION` with
+    /// what happened.
+    expected_version: Option<Long>,
 }
 
 /// An account to enable again.
@@ -45,6 +53,9 @@ pub(crate) struct AccountDisableInput {
 pub(crate) struct AccountEnableInput {
     /// The account.
     account_id: ID,
+    /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is `STALE_VERSION` with
+    /// what happened.
+    expected_version: Option<Long>,
 }
 
 /// A role of the shop's own.
@@ -56,6 +67,9 @@ pub(crate) struct RoleDefineInput {
     permissions: Vec<Permission>,
     /// What it is for.
     description: String,
+    /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is `STALE_VERSION` with
+    /// what happened.
+    expected_version: Option<Long>,
 }
 
 /// A role to remove.
@@ -63,6 +77,9 @@ pub(crate) struct RoleDefineInput {
 pub(crate) struct RoleRemoveInput {
     /// Its name.
     name: String,
+    /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is `STALE_VERSION` with
+    /// what happened.
+    expected_version: Option<Long>,
 }
 
 /// An API key to make.
@@ -81,6 +98,9 @@ pub(crate) struct ApiKeyCreateInput {
 pub(crate) struct ApiKeyRevokeInput {
     /// The key.
     api_key_id: ID,
+    /// The `version` that was looked at. When more has happened since, nothing is changed, and the error is `STALE_VERSION` with
+    /// what happened.
+    expected_version: Option<Long>,
 }
 
 payload! {
@@ -109,8 +129,8 @@ payload! {
     }
 }
 
-/// Reads an id of the input, or answers that it is none.
-macro_rules! read_id {
+/// Reads a part of the input, or answers that it is malformed.
+macro_rules! read {
     ($ctx:ident, $read:expr) => {
         match $read {
             Ok(id) => id,
@@ -135,13 +155,14 @@ impl RightsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The account and the role.")] input: AccountRoleInput,
     ) -> Result<AccountPayload, Error> {
-        let account = read_id!(ctx, account_id(&input.account_id));
+        let account = read!(ctx, account_id(&input.account_id));
         must_have_role(ctx, "accountRoleGrant", &input.role)?;
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
-        let answer = accounts.grant_role(account, &input.role, &origin(ctx, None)?).await;
+        let answer = accounts.grant_role(account, &input.role, &staff).await;
         let written = done!(ctx, "accountRoleGrant", answer);
         let position = visible(ctx, written.position).await?;
-        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, user_errors: Vec::new() })
+        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, ..Default::default() })
     }
 
     /// Takes a role from an account. The last admin keeps theirs.
@@ -151,13 +172,14 @@ impl RightsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The account and the role.")] input: AccountRoleInput,
     ) -> Result<AccountPayload, Error> {
-        let account = read_id!(ctx, account_id(&input.account_id));
+        let account = read!(ctx, account_id(&input.account_id));
         must_have_role(ctx, "accountRoleRevoke", &input.role)?;
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
-        let answer = accounts.revoke_role(account, &input.role, &origin(ctx, None)?).await;
+        let answer = accounts.revoke_role(account, &input.role, &staff).await;
         let written = done!(ctx, "accountRoleRevoke", answer);
         let position = visible(ctx, written.position).await?;
-        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, user_errors: Vec::new() })
+        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, ..Default::default() })
     }
 
     /// Disables an account: its sessions end, and nobody logs in with it. The last admin cannot be disabled.
@@ -167,12 +189,13 @@ impl RightsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The account and the reason.")] input: AccountDisableInput,
     ) -> Result<AccountPayload, Error> {
-        let account = read_id!(ctx, account_id(&input.account_id));
+        let account = read!(ctx, account_id(&input.account_id));
         must_have_all_of(ctx, "accountDisable", account).await?;
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
-        let written = done!(ctx, "accountDisable", accounts.disable(account, input.reason, &origin(ctx, None)?).await);
+        let written = done!(ctx, "accountDisable", accounts.disable(account, input.reason, &staff).await);
         let position = visible(ctx, written.position).await?;
-        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, user_errors: Vec::new() })
+        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, ..Default::default() })
     }
 
     /// Lets a disabled account be used again, with the roles that it has.
@@ -182,12 +205,13 @@ impl RightsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The account.")] input: AccountEnableInput,
     ) -> Result<AccountPayload, Error> {
-        let account = read_id!(ctx, account_id(&input.account_id));
+        let account = read!(ctx, account_id(&input.account_id));
         must_have_all_of(ctx, "accountEnable", account).await?;
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
-        let written = done!(ctx, "accountEnable", accounts.enable(account, &origin(ctx, None)?).await);
+        let written = done!(ctx, "accountEnable", accounts.enable(account, &staff).await);
         let position = visible(ctx, written.position).await?;
-        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, user_errors: Vec::new() })
+        Ok(AccountPayload { account: account_at(ctx, Some(account)).await?, position, ..Default::default() })
     }
 
     /// Defines a role of the shop's own, or defines it anew for everyone who has it.
@@ -200,12 +224,13 @@ impl RightsMutation {
         must_have(ctx, "roleDefine", input.permissions.iter().copied().collect::<Permissions>())?;
         // Who could take more from a role than they have could also take it from those above them.
         must_have_role(ctx, "roleDefine", &input.name)?;
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let (accounts, permissions) = (&ctx.data::<Arc<Shop>>()?.accounts, names(&input.permissions));
-        let answer = accounts.define_role(&input.name, permissions, &input.description, &origin(ctx, None)?).await;
+        let answer = accounts.define_role(&input.name, permissions, &input.description, &staff).await;
         let written = done!(ctx, "roleDefine", answer);
         let position = visible(ctx, written.position).await?;
         ctx.data::<Arc<Shop>>()?.rights.forget_custom_roles();
-        Ok(RolePayload { role: custom_role_at(ctx, &input.name).await?, position, user_errors: Vec::new() })
+        Ok(RolePayload { role: custom_role_at(ctx, &input.name).await?, position, ..Default::default() })
     }
 
     /// Removes a role of the shop's own: whoever has it may do nothing by it. Its name is not used again.
@@ -216,11 +241,12 @@ impl RightsMutation {
         #[graphql(desc = "The role.")] input: RoleRemoveInput,
     ) -> Result<RolePayload, Error> {
         must_have_role(ctx, "roleRemove", &input.name)?;
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
-        let written = done!(ctx, "roleRemove", accounts.remove_role(&input.name, &origin(ctx, None)?).await);
+        let written = done!(ctx, "roleRemove", accounts.remove_role(&input.name, &staff).await);
         let position = visible(ctx, written.position).await?;
         ctx.data::<Arc<Shop>>()?.rights.forget_custom_roles();
-        Ok(RolePayload { role: None, position, user_errors: Vec::new() })
+        Ok(RolePayload { role: None, position, ..Default::default() })
     }
 
     /// Makes a key by which a service uses the shop.
@@ -236,8 +262,8 @@ impl RightsMutation {
         let new = NewApiKey { permissions: names(&permissions), label, expires_at };
         let shown = done!(ctx, "apiKeyCreate", accounts.create_api_key(new, &origin(ctx, None)?).await);
         let position = visible(ctx, shown.position).await?;
-        let api_key = api_key_at(ctx, shown.id).await?;
-        Ok(ApiKeyCreatePayload { api_key, key: Some(shown.key), position, user_errors: Vec::new() })
+        let api_key = api_key_at(ctx, Some(shown.id)).await?;
+        Ok(ApiKeyCreatePayload { api_key, key: Some(shown.key), position, ..Default::default() })
     }
 
     /// Revokes an API key for good.
@@ -247,13 +273,14 @@ impl RightsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The key.")] input: ApiKeyRevokeInput,
     ) -> Result<ApiKeyPayload, Error> {
-        let id: ApiKeyId = read_id!(ctx, read_input::id(Kind::ApiKey, &input.api_key_id, &["apiKeyId"]));
+        let id: ApiKeyId = read!(ctx, read_input::id(Kind::ApiKey, &input.api_key_id, &["apiKeyId"]));
         if let Some(rights) = ctx.data::<Arc<Shop>>()?.rights.api_key(id).await.map_err(|reason| problem::fault(&reason))? {
             must_have(ctx, "apiKeyRevoke", Permissions::named(&rights.permissions))?;
         }
+        let staff = read!(ctx, staff(ctx, input.expected_version)?);
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
-        let written = done!(ctx, "apiKeyRevoke", accounts.revoke_api_key(id, &origin(ctx, None)?).await);
+        let written = done!(ctx, "apiKeyRevoke", accounts.revoke_api_key(id, &staff).await);
         let position = visible(ctx, written.position).await?;
-        Ok(ApiKeyPayload { api_key: api_key_at(ctx, id).await?, position, user_errors: Vec::new() })
+        Ok(ApiKeyPayload { api_key: api_key_at(ctx, Some(id)).await?, position, ..Default::default() })
     }
 }

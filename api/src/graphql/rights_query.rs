@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, OutputType as _, SimpleObject};
 use event_schemas::{ApiKeyId, Timestamp};
+use projections::{AccessFilter, ApiKeyFilter};
 
 use crate::{
     access::{Permission, Permissions, Role, SeesRoles, sees, sees_roles},
     graphql::{
+        actions::{ApiKeyAction, ApiKeyActions, available},
         global_id::{self, Kind},
-        page::{self, List, Paging},
+        histories::{ApiKeyHistory, of},
+        page::{self, List, Narrowing, Paging, root_list, sorting},
         problem,
         scalar::Long,
     },
@@ -27,6 +30,8 @@ pub(crate) struct RoleInfo {
     permissions: Vec<Permission>,
     /// Whether it is part of Daybook, and cannot be changed.
     built_in: bool,
+    /// How many events have happened to it: to be given back as `expectedVersion`; null for one that is part of Daybook.
+    version: Option<Long>,
 }
 
 impl RoleInfo {
@@ -42,13 +47,19 @@ impl RoleInfo {
             Role::Admin => "May do everything.",
         };
         let permissions = role.permissions().iter().collect();
-        Self { name: role.name().to_owned(), description: description.to_owned(), permissions, built_in: true }
+        Self { name: role.name().to_owned(), description: description.to_owned(), permissions, built_in: true, version: None }
     }
 
     /// A role of the shop's own.
     pub(crate) fn custom(row: projections::Role) -> Self {
         let permissions = Permissions::named(&row.permissions).iter().collect();
-        Self { name: row.name.to_string(), description: row.description, permissions, built_in: false }
+        Self {
+            name: row.name.to_string(),
+            description: row.description,
+            permissions,
+            built_in: false,
+            version: Some(Long::of(row.version)),
+        }
     }
 }
 
@@ -65,9 +76,12 @@ pub(crate) struct PermissionInfo {
 
 /// A key by which a service uses the shop. The key itself is shown once, when it is made.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct ApiKey {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// What it is for.
     label: String,
     /// What it permits.
@@ -78,6 +92,8 @@ pub(crate) struct ApiKey {
     expires_at: Option<Timestamp>,
     /// When it was revoked.
     revoked_at: Option<Timestamp>,
+    #[graphql(skip)]
+    api_key_id: ApiKeyId,
 }
 
 impl ApiKey {
@@ -85,19 +101,28 @@ impl ApiKey {
     pub(crate) fn new(row: projections::ApiKey) -> Self {
         Self {
             id: global_id::encode(Kind::ApiKey, row.api_key_id),
+            version: Long::of(row.version),
             label: row.label,
             permissions: Permissions::named(&row.permissions).iter().collect(),
             issued_at: row.issued_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            api_key_id: row.api_key_id,
         }
     }
 }
 
-/// An API key as the views know it.
-pub(crate) async fn api_key_at(ctx: &Context<'_>, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-    let views = &ctx.data::<Arc<Shop>>()?.views;
-    Ok(views.read(move |reader| reader.api_key(id)).await.map_err(problem::view)?.map(ApiKey::new))
+#[ComplexObject]
+impl ApiKey {
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<ApiKeyAction>, Error> {
+        available(ctx, ApiKeyActions(self.api_key_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> ApiKeyHistory {
+        ApiKeyHistory(of::<domain::ApiKey>(self.api_key_id))
+    }
 }
 
 /// A role of the shop's own as the views know it.
@@ -163,6 +188,72 @@ impl AccessEntry {
     }
 }
 
+/// Which API keys to list; all that is absent does not restrict.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct ApiKeyFilterInput {
+    /// Only those that were (or were not) revoked.
+    revoked: Option<bool>,
+    /// Only those that stop working before.
+    expires_before: Option<Timestamp>,
+}
+
+impl Narrowing for ApiKeyFilterInput {
+    type Filter = ApiKeyFilter;
+
+    fn read(self) -> Result<ApiKeyFilter, Error> {
+        Ok(ApiKeyFilter { revoked: self.revoked, expires_before: self.expires_before })
+    }
+}
+
+sorting! {
+    /// How to sort API keys.
+    ApiKeySortInput by ApiKeySortKey of ApiKeySort as "projections::ApiKeySort", descending = true {
+        /// By when they were made.
+        Issued,
+        /// By what they are for.
+        Label,
+    }
+}
+
+root_list! {
+    /// API keys, the newest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ManageApiKeys", visible = "sees::api_keys")]
+    ApiKeyList: api_keys(ApiKeyFilterInput, ApiKeySortInput) -> ApiKey by ApiKey::new = api_keys
+}
+
+/// Which refusals to list; all that is absent does not restrict.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct AccessFilterInput {
+    /// Only of this kind.
+    kind: Option<AccessKind>,
+    /// Only of this caller, as the log names them.
+    caller: Option<String>,
+    /// Only failed logins at this account.
+    account_id: Option<ID>,
+    /// Only those that began at or after.
+    from: Option<Timestamp>,
+    /// Only those that began before.
+    to: Option<Timestamp>,
+}
+
+impl Narrowing for AccessFilterInput {
+    type Filter = AccessFilter;
+
+    fn read(self) -> Result<AccessFilter, Error> {
+        let Self { kind, caller, account_id, from, to } = self;
+        let account_id = account_id.map(|id| global_id::decode(Kind::Account, &id).ok_or_else(|| problem::bad_id("accountId")));
+        Ok(AccessFilter { kind: kind.map(Into::into), caller, account_id: account_id.transpose()?, from, to })
+    }
+}
+
+sorting! {
+    /// How to sort refusals.
+    AccessSortInput by AccessSortKey of AccessSort as "projections::AccessSort", descending = true {
+        /// In the order of the log.
+        Entry,
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct RightsQuery;
 
@@ -186,29 +277,16 @@ impl RightsQuery {
         Permission::ALL.iter().map(info).collect()
     }
 
-    /// All API keys, the newest first.
-    #[graphql(guard = "Permission::ManageApiKeys", visible = "sees::api_keys")]
-    async fn api_keys(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<ApiKey>, Error> {
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.api_keys(&page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, ApiKey::new))
-    }
-
-    /// What was refused: rights that were missing, logins that failed, limits, bans; the newest first.
+    /// What was refused: rights that were missing, logins that failed, limits, bans; the newest first unless `sort` says
+    /// otherwise.
     #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
     #[graphql(guard = "Permission::ViewAccess", visible = "sees::access")]
     async fn access_log(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only of this kind.")] kind: Option<AccessKind>,
+        #[graphql(desc = "Only of this kind: the same as in `filter`.")] kind: Option<AccessKind>,
+        #[graphql(desc = "Which of them; all unless given.")] filter: Option<AccessFilterInput>,
+        #[graphql(desc = "In which order.")] sort: Option<AccessSortInput>,
         #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
@@ -216,7 +294,10 @@ impl RightsQuery {
     ) -> Result<List<AccessEntry>, Error> {
         let page = Paging { first, after, last, before }.page(ctx)?;
         let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.access(kind.map(Into::into), &page)).await.map_err(problem::view)?;
+        let filter = filter.unwrap_or_default();
+        let filter = AccessFilterInput { kind: kind.or(filter.kind), ..filter }.read()?;
+        let (by, descending) = AccessSortInput::of(sort);
+        let listed = views.read(move |reader| reader.access(&filter, by, descending, &page)).await.map_err(problem::view)?;
         Ok(page::list(listed, AccessEntry::new))
     }
 }

@@ -4,7 +4,7 @@ use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarTyp
 use event_schemas::{Currency, Money};
 
 /// A whole number of 64 bits, written as a JSON number. A string of digits is read too, for clients without such numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Long(pub(crate) i64);
 
 impl Long {

@@ -154,7 +154,7 @@ impl SecurityMutation {
         let written = done!(ctx, "logout", accounts.logout(who, &origin(ctx, None)?).await);
         let position = visible(ctx, written.position).await?;
         let account = account_at(ctx, Some(who.account_id)).await?;
-        Ok(SessionsEndPayload { account, position, user_errors: Vec::new() })
+        Ok(SessionsEndPayload { account, position, ..Default::default() })
     }
 
     /// Sets another password. All sessions of the account end, and the one that asks gets another.
@@ -176,7 +176,7 @@ impl SecurityMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let begun = done!(ctx, "secondFactorBegin", accounts.second_factor_begin(who(ctx)?).await);
         let position = visible(ctx, None).await?;
-        Ok(SecondFactorBeginPayload { setup: Some(begun.into()), position, user_errors: Vec::new() })
+        Ok(SecondFactorBeginPayload { setup: Some(begun.into()), position, ..Default::default() })
     }
 
     /// Adds the second factor with its first code. From then on a login with the password takes it too.
@@ -190,7 +190,7 @@ impl SecurityMutation {
         let answer = accounts.second_factor_confirm(who(ctx)?, &input.token, &input.code, &origin(ctx, None)?).await;
         let shown = done!(ctx, "secondFactorConfirm", answer);
         let position = visible(ctx, shown.position).await?;
-        Ok(RecoveryCodesPayload { recovery_codes: Some(shown.codes), position, user_errors: Vec::new() })
+        Ok(RecoveryCodesPayload { recovery_codes: Some(shown.codes), position, ..Default::default() })
     }
 
     /// Takes the second factor away: the password alone is enough again.
@@ -199,7 +199,7 @@ impl SecurityMutation {
         let (accounts, who) = (&ctx.data::<Arc<Shop>>()?.accounts, who(ctx)?);
         let written = done!(ctx, "secondFactorRemove", accounts.second_factor_remove(who, &origin(ctx, None)?).await);
         let position = visible(ctx, written.position).await?;
-        Ok(AccountPayload { account: account_at(ctx, Some(who.account_id)).await?, position, user_errors: Vec::new() })
+        Ok(AccountPayload { account: account_at(ctx, Some(who.account_id)).await?, position, ..Default::default() })
     }
 
     /// Makes other recovery codes.
@@ -208,7 +208,7 @@ impl SecurityMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let shown = done!(ctx, "recoveryCodesRenew", accounts.recovery_codes_renew(who(ctx)?, &origin(ctx, None)?).await);
         let position = visible(ctx, shown.position).await?;
-        Ok(RecoveryCodesPayload { recovery_codes: Some(shown.codes), position, user_errors: Vec::new() })
+        Ok(RecoveryCodesPayload { recovery_codes: Some(shown.codes), position, ..Default::default() })
     }
 
     /// Begins to add a passkey.
@@ -217,7 +217,7 @@ impl SecurityMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let begun = done!(ctx, "passkeyRegistrationBegin", accounts.passkey_registration_begin(who(ctx)?).await);
         let position = visible(ctx, None).await?;
-        Ok(PasskeyRegistrationBeginPayload { options: Some(begun.into()), position, user_errors: Vec::new() })
+        Ok(PasskeyRegistrationBeginPayload { options: Some(begun.into()), position, ..Default::default() })
     }
 
     /// Adds a passkey with what the browser answered.
@@ -233,7 +233,7 @@ impl SecurityMutation {
         let answer = accounts.passkey_registration_finish(who, &token, &response, &label, &origin).await;
         let added = done!(ctx, "passkeyRegistrationFinish", answer);
         let position = visible(ctx, added.position).await?;
-        Ok(PasskeyPayload { passkey: Some(added.passkey.into()), position, user_errors: Vec::new() })
+        Ok(PasskeyPayload { passkey: Some(added.passkey.into()), position, ..Default::default() })
     }
 
     /// Takes a passkey away.
@@ -250,7 +250,7 @@ impl SecurityMutation {
         let (accounts, who) = (&ctx.data::<Arc<Shop>>()?.accounts, who(ctx)?);
         let written = done!(ctx, "passkeyRemove", accounts.passkey_remove(who, passkey, &origin(ctx, None)?).await);
         let position = visible(ctx, written.position).await?;
-        Ok(AccountPayload { account: account_at(ctx, Some(who.account_id)).await?, position, user_errors: Vec::new() })
+        Ok(AccountPayload { account: account_at(ctx, Some(who.account_id)).await?, position, ..Default::default() })
     }
 
     /// Ends a session of the caller's own account; staff with the permission may name another account.
@@ -271,7 +271,7 @@ impl SecurityMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let written = done!(ctx, "sessionEnd", accounts.end_session(account, session, &origin(ctx, None)?).await);
         let position = visible(ctx, written.position).await?;
-        Ok(SessionsEndPayload { account: account_at(ctx, Some(account)).await?, position, user_errors: Vec::new() })
+        Ok(SessionsEndPayload { account: account_at(ctx, Some(account)).await?, position, ..Default::default() })
     }
 
     /// Ends all sessions of the caller's own account; staff with the permission may name another account.
@@ -288,6 +288,6 @@ impl SecurityMutation {
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let written = done!(ctx, "sessionsEndAll", accounts.end_all_sessions(account, &origin(ctx, None)?).await);
         let position = visible(ctx, written.position).await?;
-        Ok(SessionsEndPayload { account: account_at(ctx, Some(account)).await?, position, user_errors: Vec::new() })
+        Ok(SessionsEndPayload { account: account_at(ctx, Some(account)).await?, position, ..Default::default() })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, OutputType as _, SimpleObject};
 use event_schemas::{LocationId, Sku, StockId, StreamId, Timestamp};
 use projections::StockFilter;
 
@@ -11,8 +11,8 @@ use crate::{
     graphql::{
         as_of::{self, AsOf},
         global_id::{self, Kind},
-        history::{self, HistoryEntry},
-        page::{self, List, Paging},
+        histories::StockHistory,
+        page::{Narrowing, root_list, sorting},
         problem,
         scalar::Long,
     },
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct StockLevel {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// What is held.
     sku: String,
     /// Where it is held.
@@ -57,6 +59,7 @@ impl StockLevel {
         let id = StockId { sku: row.sku.clone(), location: row.location.clone() };
         Self {
             id: global_id::encode(Kind::Stock, &id),
+            version: Long::of(row.version),
             sku: row.sku.to_string(),
             location: row.location.to_string(),
             on_hand: Long(row.on_hand),
@@ -71,20 +74,23 @@ impl StockLevel {
             stream: StreamId::new("stock", id),
         }
     }
+
+    /// What is held.
+    pub(crate) fn held(&self) -> &str {
+        &self.sku
+    }
+
+    /// Whether more is set aside for orders than is there.
+    pub(crate) fn is_oversold(&self) -> bool {
+        self.reserved.0.saturating_add(self.committed.0) > self.on_hand.0
+    }
 }
 
 #[ComplexObject]
 impl StockLevel {
-    /// What happened to it, the oldest first.
-    async fn history(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<HistoryEntry>, Error> {
-        history::of(ctx, self.stream.clone(), Paging { first, after, last, before }).await
+    #[graphql(flatten)]
+    async fn happened(&self) -> StockHistory {
+        StockHistory(self.stream.clone())
     }
 }
 
@@ -99,13 +105,33 @@ pub(crate) struct StockFilterInput {
     low: Option<bool>,
 }
 
-impl StockFilterInput {
+impl Narrowing for StockFilterInput {
+    type Filter = StockFilter;
+
     fn read(self) -> Result<StockFilter, Error> {
         let skus = self.skus.map(|skus| skus.iter().map(|sku| sku.parse::<Sku>()).collect::<Result<Vec<_>, _>>()).transpose();
         let location = self.location.map(|location| location.parse::<LocationId>()).transpose();
         let bad = |error: event_schemas::InvalidId| problem::bad_input(error.to_string());
         Ok(StockFilter { skus: skus.map_err(bad)?, location: location.map_err(bad)?, low: self.low })
     }
+}
+
+sorting! {
+    /// How to sort stock levels.
+    StockSortInput by StockSortKey of StockSort as "projections::StockSort", descending = false {
+        /// By SKU, then location.
+        Sku,
+        /// By the units that are there and free.
+        Available,
+        /// By when they last changed.
+        Updated,
+    }
+}
+
+root_list! {
+    /// Stock levels, by SKU and location unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ViewStock", visible = "sees::stock")]
+    StockLevelList: stock_levels(StockFilterInput, StockSortInput) -> StockLevel by StockLevel::new = stock_levels
 }
 
 /// The stock id of a SKU at a location; at the store's first location if none is named.
@@ -143,24 +169,5 @@ impl StockQuery {
         }
         let row = shop.views.read(move |reader| reader.stock_level(&id)).await.map_err(problem::view)?;
         Ok(row.map(StockLevel::new))
-    }
-
-    /// Stock levels, by SKU and location.
-    #[allow(clippy::too_many_arguments, reason = "each is an argument of the GraphQL field")]
-    #[graphql(guard = "Permission::ViewStock", visible = "sees::stock")]
-    async fn stock_levels(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which stock levels.")] filter: Option<StockFilterInput>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<StockLevel>, Error> {
-        let filter = filter.unwrap_or_default().read()?;
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.stock_levels(&filter, &page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, StockLevel::new))
     }
 }

@@ -1,8 +1,8 @@
 //! What staff do with stock.
 
 use async_graphql::{Context, Enum, Error, Object};
-use domain::{AdjustStock, CountStock, Decision, ReceiveStock, SetStockPolicy, TransferStock};
-use event_schemas::{LocationId, StockId};
+use domain::{AdjustStock, CountStock, Decision, ReceiveStock, SetStockPolicy, Stock, StoreConfig, TransferStock, stream_of};
+use event_schemas::{LocationId, StockId, StreamId};
 
 use crate::{
     access::{Permission, sees},
@@ -13,6 +13,7 @@ use crate::{
         scalar::Long,
         stock::StockLevel,
         user_error::UserError,
+        warning::{Warning, WarningCode},
     },
 };
 
@@ -36,7 +37,7 @@ pub(crate) enum AdjustmentReason {
 
 input! {
     /// Goods that came in.
-    StockReceiveInput {
+    StockReceiveInput at |input, config| stream_at(config, &input.sku, input.location.as_deref()) => {
         /// What came in.
         sku: String,
         /// Where it is; the store's first location unless given.
@@ -50,7 +51,7 @@ input! {
 
 input! {
     /// A correction of the books by hand.
-    StockAdjustInput {
+    StockAdjustInput at |input, config| stream_at(config, &input.sku, input.location.as_deref()) => {
         /// What is held.
         sku: String,
         /// Where it is held; the store's first location unless given.
@@ -66,7 +67,7 @@ input! {
 
 input! {
     /// A count of the shelf.
-    StockCountInput {
+    StockCountInput at |input, config| stream_at(config, &input.sku, input.location.as_deref()) => {
         /// What is held.
         sku: String,
         /// Where it is held; the store's first location unless given.
@@ -77,8 +78,8 @@ input! {
 }
 
 input! {
-    /// Units to send from one location to another.
-    StockTransferInput {
+    /// Units to send from one location to another. The expected version is that of the stock where they come from.
+    StockTransferInput at |input, config| stream_at(config, &input.sku, Some(&input.from)) => {
         /// What is sent.
         sku: String,
         /// Where from.
@@ -92,7 +93,7 @@ input! {
 
 input! {
     /// The rules for selling a SKU at a location.
-    StockPolicySetInput {
+    StockPolicySetInput at |input, config| stream_at(config, &input.sku, input.location.as_deref()) => {
         /// What is held.
         sku: String,
         /// Where it is held; the store's first location unless given.
@@ -141,6 +142,21 @@ fn stock_id(outside: &Outside<'_>, sku: &str, location: Option<&str>, field: &st
     Ok(StockId { sku: read_input::name(sku, &["sku"])?, location })
 }
 
+/// The stream of the stock of an input.
+fn stream_at(config: &StoreConfig, sku: &str, location: Option<&str>) -> Option<StreamId> {
+    let location = location.map_or_else(|| config.locations.first().cloned(), |location| location.parse().ok())?;
+    Some(stream_of::<Stock>(StockId { sku: sku.parse().ok()?, location }))
+}
+
+/// What a change of a stock warns of: more may be promised of it than is left.
+fn stock_warnings(shown: bool, stock: Option<&StockLevel>) -> Vec<Warning> {
+    let oversold = stock.filter(|stock| stock.is_oversold()).map(|stock| {
+        let message = format!("more of {} is set aside for orders than is there", stock.held());
+        Warning::about(WarningCode::StockOversold, stock.held(), message)
+    });
+    Warning::unless_shown(shown).into_iter().chain(oversold).collect()
+}
+
 async fn changed<I: MutationInput, D: Decision>(
     ctx: &Context<'_>,
     operation: &'static str,
@@ -157,8 +173,10 @@ async fn changed<I: MutationInput, D: Decision>(
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
-    let stock = if read_back(ctx, outcome.position).await { stock_at(ctx, id).await? } else { None };
-    Ok(StockPayload { stock, position: Long::of(outcome.position), user_errors: Vec::new() })
+    let shown = read_back(ctx, outcome.position).await;
+    let stock = if shown { stock_at(ctx, id).await? } else { None };
+    let warnings = stock_warnings(shown, stock.as_ref());
+    Ok(StockPayload { stock, position: Long::of(outcome.position), warnings, ..Default::default() })
 }
 
 #[derive(Default)]
@@ -231,13 +249,13 @@ impl StockMutation {
             Ok(outcome) => outcome,
             Err(refused) => return Ok(refused.into()),
         };
+        let shown = read_back(ctx, outcome.position).await;
         let (from, to) = match ends {
-            Some((from, to)) if read_back(ctx, outcome.position).await => {
-                (stock_at(ctx, Some(from)).await?, stock_at(ctx, Some(to)).await?)
-            }
+            Some((from, to)) if shown => (stock_at(ctx, Some(from)).await?, stock_at(ctx, Some(to)).await?),
             _ => (None, None),
         };
-        Ok(StockTransferPayload { from, to, position: Long::of(outcome.position), user_errors: Vec::new() })
+        let warnings = stock_warnings(shown, from.as_ref());
+        Ok(StockTransferPayload { from, to, position: Long::of(outcome.position), warnings, ..Default::default() })
     }
 
     /// Sets the rules for selling a SKU at a location.

@@ -1,9 +1,15 @@
 //! What the shop refuses: business rules, told with the mutation's payload and never as GraphQL errors.
 
-use async_graphql::{Interface, SimpleObject};
+use std::sync::Arc;
+
+use async_graphql::{Context, Error, Interface, SimpleObject};
 use domain::Refusal;
 
-use crate::graphql::{money::Money, scalar::Long, user_error_code::UserErrorCode};
+use crate::{
+    access::{Caller, history_of},
+    graphql::{history::HistoryEntry, money::Money, problem, scalar::Long, user_error_code::UserErrorCode},
+    shop::Shop,
+};
 
 /// A business rule that forbids the mutation. Nothing was changed.
 #[derive(Debug, Interface)]
@@ -21,6 +27,8 @@ pub(crate) enum UserError {
     InsufficientStock(InsufficientStock),
     /// Price.
     PriceChanged(PriceChanged),
+    /// Version.
+    StaleVersion(StaleVersion),
     /// Any other rule.
     GenericUserError(GenericUserError),
 }
@@ -59,6 +67,23 @@ pub(crate) struct PriceChanged {
     pub(crate) new_price: Money,
 }
 
+/// What was to be changed is no longer what was looked at: look again, and decide anew.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct StaleVersion {
+    /// The rule, for programs.
+    pub(crate) code: UserErrorCode,
+    /// The rule, for people.
+    pub(crate) message: String,
+    /// The part of the input it is about, as a path, if it is about one.
+    pub(crate) field: Option<Vec<String>>,
+    /// The version that was looked at.
+    pub(crate) expected_version: Long,
+    /// The version now.
+    pub(crate) version: Long,
+    /// What has happened since, the oldest first, at most 50; none if the caller may not see what happens to it.
+    pub(crate) events: Vec<HistoryEntry>,
+}
+
 /// Any other rule.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct GenericUserError {
@@ -70,7 +95,40 @@ pub(crate) struct GenericUserError {
     pub(crate) field: Option<Vec<String>>,
 }
 
+/// The most events that a stale version is told with.
+const MOST_EVENTS: usize = 50;
+
+/// What a stale version is told as, with the events since if the caller may see them.
+async fn stale(ctx: &Context<'_>, stale: &domain::StaleVersion) -> Result<StaleVersion, Error> {
+    let domain::StaleVersion { stream, expected, version } = stale;
+    let mut events = Vec::new();
+    if ctx.data::<Caller>()?.may(history_of(&stream.aggregate_type)) {
+        let log = &ctx.data::<Arc<Shop>>()?.log;
+        let read = log.read_stream(stream, *expected, MOST_EVENTS).await.map_err(|error| problem::fault(&error))?;
+        events = read.into_iter().map(HistoryEntry::from).collect();
+    }
+    Ok(StaleVersion {
+        code: UserErrorCode::StaleVersion,
+        message: stale.to_string(),
+        field: Some(vec!["expectedVersion".to_owned()]),
+        expected_version: Long::of(*expected),
+        version: Long::of(*version),
+        events,
+    })
+}
+
 impl UserError {
+    /// The errors that a refusal is told as, with what it takes a look at the log to tell.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub(crate) async fn told(ctx: &Context<'_>, refusal: &Refusal) -> Result<Vec<Self>, Error> {
+        Ok(match refusal.stale() {
+            Some(version) => vec![Self::StaleVersion(stale(ctx, version).await?)],
+            None => Self::of(refusal),
+        })
+    }
+
     /// The errors that a refusal is told as: one for each SKU that it is about, else one.
     pub(crate) fn of(refusal: &Refusal) -> Vec<Self> {
         let (code, field) = (UserErrorCode::named(refusal.code()), refusal.field().map(|field| vec![field.to_owned()]));

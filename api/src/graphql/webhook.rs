@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Enum, Error, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Object, OutputType as _, SimpleObject};
 use event_schemas::{Timestamp, WebhookId};
+use projections::WebhookFilter;
 
 use crate::{
     access::{Permission, sees},
     graphql::{
+        actions::{WebhookAction, WebhookActions, available},
+        as_of::{self, AsOf},
+        changed::webhook_at,
         global_id::{self, Kind},
-        page::{self, List, Paging},
+        histories::{WebhookHistory, of},
+        page::{self, List, Narrowing, Paging, root_list, sorting},
         problem,
         scalar::Long,
     },
@@ -32,6 +37,8 @@ pub(crate) enum WebhookPauseReason {
 pub(crate) struct Webhook {
     /// Its id.
     pub(crate) id: ID,
+    /// How many events have happened to it: to be given back as `expectedVersion`.
+    version: Long,
     /// Where events are sent to.
     url: String,
     /// The types of events that are sent, such as `order.placed`; all of them if empty.
@@ -83,6 +90,7 @@ impl Webhook {
     pub(crate) fn new(row: projections::Webhook) -> Self {
         Self {
             id: global_id::encode(Kind::Webhook, row.webhook_id),
+            version: Long::of(row.version),
             url: row.url,
             types: row.types,
             label: row.label,
@@ -97,6 +105,16 @@ impl Webhook {
 
 #[ComplexObject]
 impl Webhook {
+    /// What the caller can do with it now.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<WebhookAction>, Error> {
+        available(ctx, WebhookActions(self.webhook_id)).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> WebhookHistory {
+        WebhookHistory(of::<domain::Webhook>(self.webhook_id))
+    }
+
     /// How sending goes; null before it has begun.
     async fn delivery(&self, ctx: &Context<'_>) -> Result<Option<WebhookDelivery>, Error> {
         let standing = ctx.data::<Arc<Shop>>()?.webhooks.standing(self.webhook_id).await;
@@ -110,10 +128,11 @@ impl Webhook {
         }))
     }
 
-    /// What could not be delivered and was not sent again, the latest event first.
+    /// What could not be delivered and was not sent again, the latest event first unless `sort` says otherwise.
     async fn failures(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "In which order.")] sort: Option<WebhookFailureSortInput>,
         #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
@@ -121,7 +140,9 @@ impl Webhook {
     ) -> Result<List<WebhookFailure>, Error> {
         let page = Paging { first, after, last, before }.page(ctx)?;
         let (views, id) = (&ctx.data::<Arc<Shop>>()?.views, self.webhook_id);
-        let listed = views.read(move |reader| reader.webhook_failures(id, &page)).await.map_err(problem::view)?;
+        let (by, descending) = WebhookFailureSortInput::of(sort);
+        let read = views.read(move |reader| reader.webhook_failures(id, by, descending, &page)).await;
+        let listed = read.map_err(problem::view)?;
         Ok(page::list(listed, |row: projections::WebhookFailure| WebhookFailure {
             event_position: Long::of(row.event_position),
             attempts: row.attempts,
@@ -131,10 +152,46 @@ impl Webhook {
     }
 }
 
-/// A webhook as the views know it.
-pub(crate) async fn webhook_at(ctx: &Context<'_>, id: WebhookId) -> Result<Option<Webhook>, Error> {
-    let views = &ctx.data::<Arc<Shop>>()?.views;
-    Ok(views.read(move |reader| reader.webhook(id)).await.map_err(problem::view)?.map(Webhook::new))
+/// Which webhooks to list; all that is absent does not restrict.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct WebhookFilterInput {
+    /// Only those that are (or are not) paused.
+    paused: Option<bool>,
+    /// Only those with (or without) events that could not be delivered, and were not sent again.
+    undelivered: Option<bool>,
+}
+
+impl Narrowing for WebhookFilterInput {
+    type Filter = WebhookFilter;
+
+    fn read(self) -> Result<WebhookFilter, Error> {
+        Ok(WebhookFilter { paused: self.paused, undelivered: self.undelivered })
+    }
+}
+
+sorting! {
+    /// How to sort webhooks.
+    WebhookSortInput by WebhookSortKey of WebhookSort as "projections::WebhookSort", descending = true {
+        /// By when they were set up.
+        Created,
+        /// By when they were last changed, paused or resumed.
+        Updated,
+    }
+}
+
+sorting! {
+    /// How to sort what a webhook could not deliver.
+    WebhookFailureSortInput by WebhookFailureSortKey of WebhookFailureSort as "projections::WebhookFailureSort",
+        descending = true {
+        /// By the place of the event in the log.
+        Event,
+    }
+}
+
+root_list! {
+    /// The webhooks, the newest first unless `sort` says otherwise.
+    #[graphql(guard = "Permission::ManageWebhooks", visible = "sees::webhooks")]
+    WebhookList: webhooks(WebhookFilterInput, WebhookSortInput) -> Webhook by Webhook::new = webhooks
 }
 
 #[derive(Default)]
@@ -142,27 +199,19 @@ pub(crate) struct WebhookQuery;
 
 #[Object]
 impl WebhookQuery {
-    /// A webhook; null if there is none of this id, or it was removed.
+    /// A webhook; null if there is none of this id, or it was removed; as it was at a moment, if asked.
     #[graphql(guard = "Permission::ManageWebhooks", visible = "sees::webhooks")]
-    async fn webhook(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Option<Webhook>, Error> {
-        let id = global_id::decode(Kind::Webhook, &id).ok_or_else(|| problem::bad_id("id"))?;
-        webhook_at(ctx, id).await
-    }
-
-    /// The webhooks, the newest first.
-    #[graphql(guard = "Permission::ManageWebhooks", visible = "sees::webhooks")]
-    async fn webhooks(
+    async fn webhook(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most so many, from the start; 20 unless given, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many, from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<List<Webhook>, Error> {
-        let page = Paging { first, after, last, before }.page(ctx)?;
-        let views = &ctx.data::<Arc<Shop>>()?.views;
-        let listed = views.read(move |reader| reader.webhooks(&page)).await.map_err(problem::view)?;
-        Ok(page::list(listed, Webhook::new))
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "The moment: now unless given. How far its deliveries have come is as it is now.")] as_of: Option<AsOf>,
+    ) -> Result<Option<Webhook>, Error> {
+        let id = global_id::decode(Kind::Webhook, &id).ok_or_else(|| problem::bad_id("id"))?;
+        match as_of {
+            Some(as_of) => as_of::webhook(ctx, id, as_of).await,
+            None => webhook_at(ctx, Some(id)).await,
+        }
     }
 
     /// The types of events that a webhook can be told of, sorted.

@@ -8,11 +8,12 @@ use domain::{
     Change, ChangeWebhook, CreateWebhook, Decision, Refusal, Webhook as WebhookState, WebhookCommand, WebhookRefusal, World,
 };
 use event_schemas::{CommerceEvent, WebhookEvent, WebhookId, WebhookPauseReason};
-use projections::Page;
+use projections::{Page, WebhookFilter, WebhookSort};
 
 use crate::{
-    access::{Caller, Permission, Permissions, sees},
+    access::{Caller, Permission, Permissions, history_of, sees},
     graphql::{
+        changed::webhook_at,
         command::{MutationInput, Refused, carry_out, input, payload, read_back},
         global_id::Kind,
         identity_call::{must_have, refused},
@@ -20,7 +21,8 @@ use crate::{
         scalar::Long,
         user_error::UserError,
         user_error_code::UserErrorCode,
-        webhook::{Webhook, webhook_at},
+        warning::Warning,
+        webhook::Webhook,
     },
     shop::Shop,
 };
@@ -46,7 +48,7 @@ input! {
 
 input! {
     /// A webhook to change. What is not given stays.
-    WebhookChangeInput {
+    WebhookChangeInput of Webhook(webhook_id) {
         /// The webhook.
         webhook_id: ID,
         /// Where events are sent to.
@@ -60,7 +62,7 @@ input! {
 
 input! {
     /// A webhook to pause.
-    WebhookPauseInput {
+    WebhookPauseInput of Webhook(webhook_id) {
         /// The webhook.
         webhook_id: ID,
     }
@@ -68,7 +70,7 @@ input! {
 
 input! {
     /// A webhook to resume.
-    WebhookResumeInput {
+    WebhookResumeInput of Webhook(webhook_id) {
         /// The webhook.
         webhook_id: ID,
     }
@@ -76,7 +78,7 @@ input! {
 
 input! {
     /// A webhook to remove.
-    WebhookRemoveInput {
+    WebhookRemoveInput of Webhook(webhook_id) {
         /// The webhook.
         webhook_id: ID,
     }
@@ -146,14 +148,7 @@ payload! {
 
 /// What somebody needs to see what messages of these types tell.
 fn needed(types: &[String]) -> Permissions {
-    let needed = |kind: &String| match kind.split('.').next() {
-        Some("cart" | "order" | "review") => Permission::ViewOrders,
-        Some("payment") => Permission::ViewPayments,
-        Some("stock") => Permission::ViewStock,
-        Some("category" | "product" | "promotion") => Permission::ViewCatalog,
-        Some("adjustment") => Permission::ViewBooks,
-        _ => Permission::ViewEvents,
-    };
+    let needed = |kind: &String| history_of(kind.split('.').next().unwrap_or_default());
     if types.is_empty() { [Permission::ViewEvents].into_iter().collect() } else { types.iter().map(needed).collect() }
 }
 
@@ -202,7 +197,10 @@ async fn wrong_url(ctx: &Context<'_>, url: &str) -> Result<Option<UserError>, Er
 /// Whether the shop has as many webhooks as it may have.
 async fn is_full(ctx: &Context<'_>) -> Result<Option<UserError>, Error> {
     let views = &ctx.data::<Arc<Shop>>()?.views;
-    let listed = views.read(|reader| reader.webhooks(&Page::first(1).counted())).await.map_err(problem::view)?;
+    let listed = views
+        .read(|reader| reader.webhooks(&WebhookFilter::default(), WebhookSort::Created, true, &Page::first(1).counted()))
+        .await
+        .map_err(problem::view)?;
     let message = || format!("a shop has at most {MOST} webhooks");
     Ok(listed.total.filter(|total| *total >= MOST).map(|_| UserError::new(UserErrorCode::TooManyWebhooks, message())))
 }
@@ -234,10 +232,10 @@ async fn submit<I: MutationInput>(
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
-    read_back(ctx, outcome.position).await;
+    let warnings = Warning::unless_shown(read_back(ctx, outcome.position).await);
     ctx.data::<Arc<Shop>>()?.webhooks.look();
-    let webhook = webhook_at(ctx, webhook_id).await?;
-    Ok(WebhookPayload { webhook, position: Long::of(outcome.position), user_errors: Vec::new() })
+    let webhook = webhook_at(ctx, Some(webhook_id)).await?;
+    Ok(WebhookPayload { webhook, position: Long::of(outcome.position), warnings, ..Default::default() })
 }
 
 /// The webhook that an input names, or the answer that there is none.
@@ -300,10 +298,10 @@ impl WebhookMutation {
         read_back(ctx, outcome.position).await;
         let secret = ctx.data::<Arc<Shop>>()?.webhooks.create_secret(id).await.map_err(|error| problem::fault(&error))?;
         Ok(WebhookSecretPayload {
-            webhook: webhook_at(ctx, id).await?,
+            webhook: webhook_at(ctx, Some(id)).await?,
             secret: secret.map(|secret| secret.reveal().to_owned()),
             position: Long::of(outcome.position),
-            user_errors: Vec::new(),
+            ..Default::default()
         })
     }
 
@@ -397,7 +395,7 @@ impl WebhookMutation {
         let actor = ctx.data::<Caller>()?.actor();
         tracing::info!(webhook = %id, actor, "a webhook has a new secret");
         let (webhook, secret) = (Some(Webhook::new(row)), Some(secret.reveal().to_owned()));
-        Ok(WebhookSecretPayload { webhook, secret, position: Long::of(shop.head()), user_errors: Vec::new() })
+        Ok(WebhookSecretPayload { webhook, secret, position: Long::of(shop.head()), ..Default::default() })
     }
 
     /// Sends an event again, once its receiver is repaired: with the same `webhook-id`, and all its tries.
@@ -443,7 +441,7 @@ impl WebhookMutation {
             }
             Err(error) => return Err(problem::fault(&error)),
         };
-        Ok(WebhookTestPayload { attempt: Some(attempt), position: Long::of(shop.head()), user_errors: Vec::new() })
+        Ok(WebhookTestPayload { attempt: Some(attempt), position: Long::of(shop.head()), ..Default::default() })
     }
 }
 
