@@ -298,13 +298,18 @@ async fn open(
         stopping: watch::Sender::new(false),
     };
     let shop = Arc::new(shop);
-    tokio::spawn(keep_time(Arc::downgrade(&shop)));
-    tokio::spawn(Door::sweep(Arc::downgrade(&shop), |shop| &shop.door));
-    let sweeper = tokio::spawn(keep_vault(Arc::downgrade(&shop)));
-    let eraser = tokio::spawn(persons::keep_erased(Arc::downgrade(&shop)));
-    let mut background = vec![recorder, auditor, sweeper, eraser];
-    background.extend(config.retention.map(|rule| tokio::spawn(persons::keep_short(Arc::downgrade(&shop), rule))));
+    let mut background = look_after(&shop, config.retention);
+    background.extend([recorder, auditor]);
     Ok((shop, runner, background))
+}
+
+/// What has to be done now and again; gives what is to be ended when the shop closes.
+fn look_after(shop: &Arc<Shop>, retention: Option<Retention>) -> Vec<JoinHandle<()>> {
+    let shop = || Arc::downgrade(shop);
+    tokio::spawn(keep_time(shop()));
+    tokio::spawn(Door::sweep(shop(), |shop| &shop.door));
+    let kept = [tokio::spawn(keep_vault(shop())), tokio::spawn(persons::keep_erased(shop()))];
+    kept.into_iter().chain(retention.map(|rule| tokio::spawn(persons::keep_short(shop(), rule)))).collect()
 }
 
 /// What goes on by itself in answer to what happens.

@@ -24,6 +24,7 @@ use crate::{
         personal, read_input,
         scalar::{CurrencyCode, Long},
         user_error::UserError,
+        user_error_code::UserErrorCode,
         warning::Warning,
     },
 };
@@ -350,7 +351,7 @@ impl CartMutation {
         let outcome = carry_out(ctx, "cartCheckout", input, |input, outside| {
             if erased {
                 let message = "who was entered was erased meanwhile: enter e-mail and address again";
-                return Err(UserError::invalid(&["cartId"], message));
+                return Err(UserError::about(UserErrorCode::EmailRequired, Some("cartId"), message));
             }
             let (order_id, cart_id) = (OrderId(outside.new_id()), read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?);
             let checkout = Checkout {

@@ -38,7 +38,8 @@ async fn after_an_erasure_the_log_verifies_and_begins_with_what_it_was_and_the_f
 
     let log: Arc<dyn Log> = event_store::open_read_only(&events).await.unwrap();
     let token = server.token(Role::Admin, Some("ana"), Duration::from_secs(600)).unwrap();
-    let figures = "{ sales { orders gross { amountMinor } } trialBalance { currency accounts { account debit { amountMinor } credit { amountMinor } } } }";
+    let figures = "{ sales { orders gross { amountMinor } } \
+                   trialBalance { currency accounts { account debit { amountMinor } credit { amountMinor } } } }";
     let books = async || ask(&url, &token, figures, json!({})).await;
     let (figures_before, before) = (books().await, verify(log.clone(), 1, None, None).await.unwrap());
     assert!(before.ok, "{before}");
