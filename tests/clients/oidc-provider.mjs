@@ -1,8 +1,7 @@
 // A real OpenID provider, of other people's making (the package `oidc-provider`), on this machine and for one test.
 //
-// It knows one client and one person, whom it signs in without asking, so that a test only follows redirects (with cookies) from
-// the login page to the shop. Its URL, which is the issuer, is one line on standard output once it listens; it ends with its
-// standard input.
+// It knows one client and one person, whom it signs in without asking, so that a browser comes back to the shop by itself. Its
+// URL, which is the issuer, is one line on standard output once it listens; it ends with its standard input.
 //
 // Needs Node.js 20.
 //
