@@ -171,12 +171,23 @@ pub(crate) struct AccessLog {
     notes: Mutex<Notes>,
     written: Notify,
     engine: Engine,
+    /// Whether nothing is written, because the log cannot be.
+    unwritten: bool,
 }
 
 impl AccessLog {
     /// A recorder that writes through this engine, and the task that does so until it is aborted; see [`AccessLog::finish`].
     pub(crate) fn start(engine: Engine) -> (Arc<Self>, JoinHandle<()>) {
-        let log = Arc::new(Self { notes: Mutex::default(), written: Notify::new(), engine });
+        Self::begin(engine, false)
+    }
+
+    /// The same for a shop whose log cannot be written: the operator is told instead.
+    pub(crate) fn start_unwritten(engine: Engine) -> (Arc<Self>, JoinHandle<()>) {
+        Self::begin(engine, true)
+    }
+
+    fn begin(engine: Engine, unwritten: bool) -> (Arc<Self>, JoinHandle<()>) {
+        let log = Arc::new(Self { notes: Mutex::default(), written: Notify::new(), engine, unwritten });
         let writer = tokio::spawn(Self::write_down(Arc::clone(&log)));
         (log, writer)
     }
@@ -211,6 +222,10 @@ impl AccessLog {
 
     async fn write(&self) {
         let events = std::mem::take(&mut self.notes().ready);
+        if self.unwritten {
+            events.iter().for_each(|event| tracing::warn!(?event, "refused at the door"));
+            return;
+        }
         if events.is_empty() {
             return;
         }

@@ -57,6 +57,7 @@ impl Shop {
             "warnings": told(false),
             "stopping": *self.stopping.borrow(),
             "log": log(&head),
+            "as_of": self.as_of.map(|shown| shown.describe()),
             "clock_offset_seconds": self.clock.offset().as_seconds_f64(),
             "projections": projections.iter().map(projection).collect::<Vec<_>>(),
             "processes": self.processes.status().iter().map(process).collect::<Vec<_>>(),

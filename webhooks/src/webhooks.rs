@@ -100,22 +100,29 @@ impl Webhooks {
         directory: Arc<dyn WebhookDirectory>,
         config: WebhookConfig,
     ) -> Result<Self, WebhookError> {
-        let WebhookConfig { allow, timeout, lease, resolver } = config;
-        let sender = Sender::new(resolver, AddressRules::new(allow), timeout)?;
-        let shared = Arc::new(Shared { log, engine, vault, sender, lease });
-        let (stop, stopping) = watch::channel(false);
-        let look = Arc::new(Notify::new());
+        let mut resting = Self::at_rest(log, engine, vault, config)?;
         let manager = Manager {
-            shared: shared.clone(),
+            shared: resting.shared.clone(),
             directory,
-            look: look.clone(),
-            stopping,
+            look: resting.look.clone(),
+            stopping: resting.stop.subscribe(),
             workers: BTreeMap::new(),
             leaving: Vec::new(),
             unlisted: BTreeSet::new(),
         };
-        let running = Mutex::new(Some(tokio::spawn(manager.run())));
-        Ok(Self { shared, look, stop, running })
+        resting.running = Mutex::new(Some(tokio::spawn(manager.run())));
+        Ok(resting)
+    }
+
+    /// Webhooks of which nothing is sent by itself: for a shop that is only looked at.
+    ///
+    /// # Errors
+    /// If this machine cannot do TLS.
+    pub fn at_rest(log: Arc<dyn Log>, engine: Engine, vault: Vault, config: WebhookConfig) -> Result<Self, WebhookError> {
+        let WebhookConfig { allow, timeout, lease, resolver } = config;
+        let sender = Sender::new(resolver, AddressRules::new(allow), timeout)?;
+        let shared = Arc::new(Shared { log, engine, vault, sender, lease });
+        Ok(Self { shared, look: Arc::new(Notify::new()), stop: watch::Sender::new(false), running: Mutex::new(None) })
     }
 
     /// Whether a webhook may have a URL.

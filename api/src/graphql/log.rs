@@ -26,6 +26,9 @@ pub(crate) struct Log {
     /// The log's identity, made when the log was made. A secret of the shop: ids of imported orders follow from it.
     #[graphql(guard = "Permission::ViewEvents", visible = "sees::events")]
     id: String,
+    /// Whether this is the shop as it was (or as it is, to be read only): the log ends here for good, and every mutation is
+    /// refused as `READ_ONLY`.
+    read_only: bool,
 }
 
 /// What a projection is doing.
@@ -85,9 +88,10 @@ pub(crate) struct LogQuery;
 impl LogQuery {
     /// Where the log ends.
     async fn log(&self, ctx: &Context<'_>) -> Result<Log, Error> {
-        let log = &ctx.data::<Arc<Shop>>()?.log;
-        let head = log.head().await.map_err(|error| problem::fault(&error))?;
-        Ok(Log { head: Long::of(head.position), recorded_at: head.recorded_at, id: log.id().to_string() })
+        let shop = ctx.data::<Arc<Shop>>()?;
+        let (id, read_only) = (shop.log.id().to_string(), shop.as_of.is_some());
+        let head = shop.log.head().await.map_err(|error| problem::fault(&error))?;
+        Ok(Log { head: Long::of(head.position), recorded_at: head.recorded_at, id, read_only })
     }
 
     /// How each projection stands.

@@ -116,7 +116,7 @@ impl Variant {
         ctx: &Context<'_>,
         #[graphql(desc = "The currency.")] currency: CurrencyCode,
     ) -> Result<Option<Money>, Error> {
-        let now = ctx.data::<Arc<Shop>>()?.engine.clock().now();
+        let now = ctx.data::<Arc<Shop>>()?.today();
         let holds = |price: &projections::VariantPrice| {
             price.currency == currency.0
                 && price.valid_from.is_none_or(|from| from <= now)

@@ -108,6 +108,10 @@ pub(crate) fn prepare(
     if prepared.kind == OperationKind::Mutation && !may_mutate {
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "send a mutation with POST"));
     }
+    if prepared.kind == OperationKind::Mutation && shop.as_of.is_some() {
+        let error = ServerError::new("this is the shop as it was, or as it is read only: nothing can be changed here", None);
+        return Err(Refused::document(vec![coded(error, "READ_ONLY")]));
+    }
     let measured = prepared.measured;
     if measured.introspects && shop.door.production && matches!(prepared.caller().identity(), Identity::Nobody) {
         let error = ServerError::new("the schema is shown to callers with a token only", None);

@@ -149,3 +149,24 @@ fn origins_come_from_the_environment_too_and_a_wrong_one_is_a_wrong_flag() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(errors(&wrong).contains("is not an origin"), "{}", errors(&wrong));
 }
+
+#[test]
+fn a_moment_is_served_beside_the_shop_that_goes_on_and_a_wrong_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_shop, _) = serving(folder.path());
+    let past = |args: &[&str]| daybook(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]).args(args).output().unwrap();
+    let mut command = daybook(folder.path());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--json", "--read-only", "--as-of", "0"]).stdout(Stdio::piped());
+    let mut child = Killed(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(said["asOf"], serde_json::json!({ "moment": "position 0", "position": 0, "recorded_at": null }));
+    assert_eq!(said.get("adminLink"), None);
+    let beyond = past(&["--read-only", "--as-of", "99"]);
+    assert_eq!(beyond.status.code(), Some(1));
+    assert!(errors(&beyond).contains("the log ends at position 0, before position 99"), "{}", errors(&beyond));
+    for wrong in [&["--read-only", "--as-of", "yesterday"][..], &["--as-of", "0"], &["--read-only", "--demo"]] {
+        assert_eq!(past(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
