@@ -38,6 +38,13 @@ impl Shop {
         header(&mut text, "daybook_clock_offset_seconds", "gauge", "What this machine's clock lacks to the time of the log.");
         let _ = writeln!(text, "daybook_clock_offset_seconds {}", self.clock.offset().as_seconds_f64());
         gauge(&mut text, "daybook_log_head", "The last position of the log.", self.head());
+        if let Some(status) = self.notary.as_ref().map(|notary| notary.notary.status()) {
+            let lag = if status.is_elsewhere { 0 } else { self.head().saturating_sub(status.size) };
+            gauge(&mut text, "daybook_notary_lag", "Events that the notary's tree is behind the log.", lag);
+            gauge(&mut text, "daybook_notary_signed", "Events of the last signed head.", status.signed);
+            let broken = u64::from(status.broken.is_some());
+            gauge(&mut text, "daybook_notary_broken", "1 when the log is not what was signed before.", broken);
+        }
         self.projections(&mut text);
         self.processes(&mut text);
         if let Ok(letters) = self.log.dead_letters().await {

@@ -28,6 +28,7 @@ mod readiness;
 mod rights;
 mod serve;
 mod shop;
+mod vault_tools;
 mod webhook_directory;
 
 pub use accounts::{AccountsError, OidcIssuer};

@@ -57,6 +57,7 @@ impl Shop {
             "warnings": told(false),
             "stopping": *self.stopping.borrow(),
             "log": log(&head),
+            "notary": self.notary.as_ref().map(|notary| signed(&notary.notary.status())),
             "as_of": self.as_of.map(|shown| shown.describe()),
             "clock_offset_seconds": self.clock.offset().as_seconds_f64(),
             "projections": projections.iter().map(projection).collect::<Vec<_>>(),
@@ -76,6 +77,11 @@ impl Shop {
         if let Some(reason) = self.engine.lost() {
             let message = format!("{reason}: nothing is decided here until this node is started again; see the run-book first");
             troubles.push(Trouble::serious("LOG_LOST_EVENTS", message));
+        }
+        if let Some(status) = self.notary.as_ref().map(|notary| notary.notary.status()) {
+            let trouble = |code, reason: Option<String>| reason.map(|reason| Trouble::warning(code, reason));
+            troubles.extend(trouble("NOTARY_BROKEN", status.broken));
+            troubles.extend(trouble("NOTARY_STALLED", status.trouble));
         }
         let offset = self.clock.offset();
         if offset.num_seconds().abs() >= MOST_CLOCK_OFFSET {
@@ -127,6 +133,16 @@ fn log(head: &Result<Head, ReadError>) -> Value {
         Ok(head) => json!({ "reachable": true, "head": head.position }),
         Err(error) => json!({ "reachable": false, "reason": error.to_string() }),
     }
+}
+
+fn signed(status: &notary::NotaryStatus) -> Value {
+    json!({
+        "size": status.size,
+        "signed": status.signed,
+        "broken": status.broken,
+        "stalled": status.trouble,
+        "kept_by_another_process": status.is_elsewhere,
+    })
 }
 
 fn projection(projection: &ProjectionStatus) -> Value {

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use domain::ReceiveStock;
 use engine::{CommandError, Engine, Limits, SystemClock, SystemIds};
 use event_schemas::{InvalidId, LocationId, Metadata, Sku, StockId};
+use event_store::Log;
 
 use super::{
     BenchError,
@@ -121,9 +122,20 @@ impl Nodes {
     /// # Errors
     /// When the log cannot be opened.
     pub async fn start(name: &'static str, url: &str, nodes: usize) -> Result<Self, BenchError> {
-        let mut engines = Vec::with_capacity(nodes);
+        let mut logs = Vec::with_capacity(nodes);
         for _ in 0..nodes {
-            let log = event_store::open(url).await?;
+            logs.push(event_store::open(url).await?);
+        }
+        Self::on(name, logs).await
+    }
+
+    /// Starts a node on each of these logs.
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub async fn on(name: &'static str, logs: Vec<Arc<dyn Log>>) -> Result<Self, BenchError> {
+        let mut engines = Vec::with_capacity(logs.len());
+        for log in logs {
             engines.push(Engine::start(log, Arc::new(SystemClock), Arc::new(SystemIds), Limits::default()).await?);
         }
         Ok(Self { name, engines })

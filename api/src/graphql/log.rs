@@ -1,13 +1,15 @@
 //! The log itself, for auditors, and how far everything that follows it has come.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Context, Enum, Error, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Error, Object, SimpleObject};
 use event_schemas::{StreamId, Timestamp};
+use notary::hex;
 
 use crate::{
     access::{Permission, sees},
     graphql::{
+        audit_query::shown,
         history::{self, HistoryEntry},
         page::{self, List, Paging},
         problem,
@@ -16,8 +18,12 @@ use crate::{
     shop::Shop,
 };
 
+/// How long an answer waits for the notary.
+const NOTARY_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Where the log ends.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Log {
     /// The last position; 0 when nothing has happened yet.
     head: Long,
@@ -29,6 +35,17 @@ pub(crate) struct Log {
     /// Whether this is the shop as it was (or as it is, to be read only): the log ends here for good, and every mutation is
     /// refused as `READ_ONLY`.
     read_only: bool,
+}
+
+#[ComplexObject]
+impl Log {
+    /// The root of the Merkle tree over the digests of all events up to `head` (RFC 6962), in hexadecimal: what
+    /// `daybook-replay verify` says of the same events. Null if the notary has not come so far, or another process keeps its tree.
+    async fn root(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        let (Some(notary), Some(head)) = (&ctx.data::<Arc<Shop>>()?.notary, self.head.position()) else { return Ok(None) };
+        notary.notary.wait_for(head, NOTARY_PATIENCE).await;
+        Ok(notary.notary.root(head).await.map(|root| hex(&root)))
+    }
 }
 
 /// What a projection is doing.
@@ -110,6 +127,7 @@ impl LogQuery {
         #[graphql(desc = "At most so many; 20 unless given, at most 100.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<List<HistoryEntry>, Error> {
+        shown(ctx, &"log")?;
         let (limit, _) = Paging { first, ..Paging::default() }.limit()?;
         let limit = limit as usize;
         let from = after_position.and_then(Long::position).unwrap_or(0);
@@ -152,6 +170,7 @@ impl LogQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<List<HistoryEntry>, Error> {
         let stream: StreamId = id.parse().map_err(|error: event_schemas::InvalidId| problem::bad_input(error.to_string()))?;
+        shown(ctx, &stream)?;
         history::of(ctx, stream, Paging { first, after, last, before }).await
     }
 }

@@ -8,6 +8,7 @@ mod graphql;
 mod health;
 mod incoming;
 mod limited;
+mod notary;
 mod outgoing;
 mod pages;
 mod protection;
@@ -44,6 +45,7 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
     // Outside of the door, so that a page can read why it was refused.
     if !shop.cors_origins.is_empty() {
         operations = operations.layer(cors::layer(&shop.cors_origins));
+        operations = operations.layer(middleware::from_fn_with_state(shop.clone(), door::preflight));
     }
     Router::new()
         .route("/", get(pages::graphiql))
@@ -51,6 +53,9 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         .route("/account", get(pages::account))
         .route("/account/{name}", get(pages::account_asset))
         .route("/.well-known/jwks.json", get(pages::jwks))
+        .route("/notary/checkpoint", get(notary::checkpoint).post(notary::sign))
+        .route("/notary/tile/{*path}", get(notary::tile))
+        .route("/notary/keys", get(notary::keys))
         .route("/schema.graphql", get(pages::schema))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

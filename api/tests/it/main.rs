@@ -33,4 +33,5 @@ mod stream_rules;
 mod subscriptions;
 mod time;
 mod tls;
+mod vault_verbs;
 mod webhooks;
