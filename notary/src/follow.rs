@@ -1,23 +1,26 @@
-//! The notary beside a running shop: it follows the log, keeps the tree, and signs its heads.
+//! Following the log: the loop that reads digests, keeps the tree, and signs its heads.
 
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions, TryLockError},
     io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    path::Path,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use event_store::{Log, ReadError};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 
-use crate::{HeadError, Node, SignedCheckpoint, SigningKey, TileError, TileFolder, hex, publish::Published, writer::TileWriter};
+use crate::{
+    HeadError, Node, NotaryConfig, NotaryStatus, SignError, SignedCheckpoint, Signer, TileError, TileFolder, hex,
+    notary::{Ask, SharedTree},
+    publish::Published,
+    writer::TileWriter,
+};
 
 /// How many digests are read at once.
 const PAGE: usize = 16_384;
@@ -30,154 +33,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The name of the file whose lock says that a process keeps the folder.
 const LOCK: &str = "lock";
-
-/// Where signing keys come from. A key is asked for again before each signature, so that it can be replaced meanwhile.
-#[async_trait]
-pub trait Signer: Send + Sync + 'static {
-    /// The key that signs a head of that size; none while the key in use is not for such a small one. All keys of a log have
-    /// one name.
-    ///
-    /// # Errors
-    /// Why there is no key now. It is asked for again later.
-    async fn key(&self, size: u64) -> Result<Option<SigningKey>, String>;
-}
-
-/// One key for everything.
-#[async_trait]
-impl Signer for SigningKey {
-    async fn key(&self, _: u64) -> Result<Option<SigningKey>, String> {
-        Ok(Some(self.clone()))
-    }
-}
-
-/// How a notary works.
-#[derive(Debug, Clone)]
-pub struct NotaryConfig {
-    /// The folder of its tiles and its last head; made when it is not there.
-    pub folder: PathBuf,
-    /// The name of its keys, which its heads begin with.
-    pub origin: String,
-    /// How long after a head the next is signed, if there is something new.
-    pub interval: Duration,
-    /// A file, best on another machine, to which each head is appended.
-    pub publish: Option<PathBuf>,
-}
-
-/// How a notary is doing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NotaryStatus {
-    /// How many events its tree has.
-    pub size: u64,
-    /// How many events the last signed head has.
-    pub signed: u64,
-    /// Why nothing is signed any more: the log is not what was signed. Only a restart asks again.
-    pub broken: Option<String>,
-    /// Why it cannot go on just now; it tries again.
-    pub trouble: Option<String>,
-    /// Whether another process keeps the folder, so that this one only reads it.
-    pub is_elsewhere: bool,
-}
-
-/// Why a head cannot be signed now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// The log is not what was signed before.
-    #[error("nothing is signed any more: {0}")]
-    Broken(String),
-    /// It cannot be done now.
-    #[error("no head can be signed now: {0}")]
-    Unavailable(String),
-}
-
-/// Somebody who waits for a head.
-type Ask = oneshot::Sender<Result<SignedCheckpoint, SignError>>;
-
-/// The tree, once it is opened.
-type SharedTree = Arc<Mutex<Option<TileWriter>>>;
-
-/// A notary that follows a log.
-pub struct Notary {
-    folder: TileFolder,
-    status: watch::Receiver<NotaryStatus>,
-    asks: mpsc::Sender<Ask>,
-    tree: SharedTree,
-    task: Mutex<Option<JoinHandle<()>>>,
-    stop: watch::Sender<bool>,
-}
-
-impl Notary {
-    /// Begins to follow a log. What goes wrong later is in [`Notary::status`].
-    pub fn start(log: Arc<dyn Log>, signer: Arc<dyn Signer>, config: NotaryConfig) -> Self {
-        let folder = TileFolder::new(&config.folder);
-        let (asks, asked) = mpsc::channel(16);
-        let (told, status) = watch::channel(NotaryStatus::default());
-        let (stop, stopping) = watch::channel(false);
-        let tree = SharedTree::default();
-        let follower = Follower {
-            log,
-            signer,
-            folder: folder.clone(),
-            config,
-            told,
-            tree: Arc::clone(&tree),
-            known: BTreeMap::new(),
-            head: None,
-            published: None,
-            signed_at: None,
-            broken: None,
-            stopping,
-        };
-        let task = Mutex::new(Some(tokio::spawn(follower.run(asked))));
-        Self { folder, status, asks, tree, task, stop }
-    }
-
-    /// The folder of its tiles and its last head.
-    pub fn folder(&self) -> &TileFolder {
-        &self.folder
-    }
-
-    /// How it is doing.
-    pub fn status(&self) -> NotaryStatus {
-        self.status.borrow().clone()
-    }
-
-    /// The root of the first `size` events; none while the notary has not come so far, or does not keep the tree itself.
-    pub async fn root(&self, size: u64) -> Option<Node> {
-        let tree = Arc::clone(&self.tree);
-        let root = move || with(&tree, |tree| tree.as_ref().and_then(|tree| tree.root(size).ok()));
-        tokio::task::spawn_blocking(root).await.ok().flatten()
-    }
-
-    /// Waits until the tree has so many events, at most for a time; whether it has. There is no waiting for a tree that does not
-    /// grow here.
-    pub async fn wait_for(&self, size: u64, time: Duration) -> bool {
-        let mut status = self.status.clone();
-        let is_over = |status: &NotaryStatus| status.size >= size || status.broken.is_some() || status.is_elsewhere;
-        timeout(time, status.wait_for(is_over)).await.is_ok_and(|status| status.is_ok_and(|status| status.size >= size))
-    }
-
-    /// Signs the log as it is now, and gives that head, which is on the disk.
-    ///
-    /// # Errors
-    /// [`SignError`]
-    pub async fn sign(&self) -> Result<SignedCheckpoint, SignError> {
-        let (answer, answered) = oneshot::channel();
-        let ended = || SignError::Unavailable("the notary has stopped".to_owned());
-        self.asks.send(answer).await.map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())?
-    }
-
-    /// Stops following, with a last head of what the log holds by then.
-    pub async fn stop(&self) {
-        self.stop.send_replace(true);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task
-            && let Err(error) = task.await
-        {
-            tracing::error!(%error, "the notary did not end as it should");
-        }
-    }
-}
 
 /// What stops the notary for now, or for good.
 enum Fault {
@@ -205,7 +60,8 @@ impl From<HeadError> for Fault {
     }
 }
 
-struct Follower {
+/// Who follows a log.
+pub(crate) struct Follower {
     log: Arc<dyn Log>,
     signer: Arc<dyn Signer>,
     folder: TileFolder,
@@ -223,13 +79,39 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+    /// Somebody who follows a log, says how it goes, and ends when told.
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        signer: Arc<dyn Signer>,
+        config: NotaryConfig,
+        tree: SharedTree,
+        told: watch::Sender<NotaryStatus>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            log,
+            signer,
+            folder: TileFolder::new(&config.folder),
+            config,
+            told,
+            tree,
+            known: BTreeMap::new(),
+            head: None,
+            published: None,
+            signed_at: None,
+            broken: None,
+            stopping,
+        }
+    }
+
+    /// Follows until it is told to end, or nobody can ask for a head any more.
+    pub(crate) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let (mut moved, mut stopping) = (self.log.watch(), self.stopping.clone());
         let Some(_lock) = self.take_folder(&mut asks).await else { return };
         let mut asked: Vec<Ask> = Vec::new();
         loop {
             let ends = *stopping.borrow() || asks.is_closed();
-            let outcome = self.turn(ends || !asked.is_empty()).await;
+            let outcome = self.turn(ends || !asked.is_empty()).await.map_err(|fault| self.kept(fault));
             let failed = outcome.is_err();
             self.tell(outcome, &mut asked);
             if ends {
@@ -342,7 +224,7 @@ impl Follower {
             if outside.size > tree.size() {
                 self.known.insert(outside.size, outside.root);
             } else if tree.root(outside.size)? != outside.root {
-                return Err(self.breaks(another_root(outside.size, &outside.root)));
+                return Err(Fault::Broken(another_root(outside.size, &outside.root)));
             }
         }
         let (size, signed) = (tree.size(), head.as_ref().map_or(0, |head| head.unchecked().size));
@@ -360,7 +242,7 @@ impl Follower {
         let is_end = digests.len() < PAGE;
         if size > 0 && digests.is_empty() {
             let end = self.log.head().await?.position;
-            return Err(self.breaks(format!("the log ended at position {size}, and ends at {end} now")));
+            return Err(Fault::Broken(format!("the log ended at position {size}, and ends at {end} now")));
         }
         let seen = if size > 0 { Some(digests.remove(0)) } else { None };
         let (tree, mut known) = (Arc::clone(&self.tree), self.known.clone());
@@ -382,12 +264,12 @@ impl Follower {
                 Ok(known)
             })
         };
-        self.known = blocking(work).await.map_err(|fault| self.kept(fault))?;
+        self.known = blocking(work).await?;
         let size = with(&self.tree, |tree| tree.as_ref().map_or(0, TileWriter::size));
         self.told.send_if_modified(|status| std::mem::replace(&mut status.size, size) != size);
         match self.known.last_key_value() {
             Some((signed, _)) if is_end => {
-                Err(self.breaks(format!("the log ends at position {size}, and had {signed} events when that was signed")))
+                Err(Fault::Broken(format!("the log ends at position {size}, and had {signed} events when that was signed")))
             }
             _ => Ok(is_end),
         }
@@ -441,11 +323,7 @@ impl Follower {
         done.map_err(|error| Fault::Trouble(format!("a head could not be appended to {}: {error}", path.display())))
     }
 
-    /// The log is not what was signed: nothing is signed from now on.
-    fn breaks(&mut self, reason: String) -> Fault {
-        self.kept(Fault::Broken(reason))
-    }
-
+    /// If the log is not what was signed, nothing is signed from now on.
     fn kept(&mut self, fault: Fault) -> Fault {
         if let Fault::Broken(reason) = &fault
             && self.broken.is_none()
@@ -460,10 +338,7 @@ impl Follower {
     fn tell(&mut self, outcome: Result<(), Fault>, asked: &mut Vec<Ask>) {
         let (broken, trouble, answer) = match outcome {
             Ok(()) => (None, None, self.head.clone().ok_or_else(|| SignError::Unavailable("nothing was signed yet".to_owned()))),
-            Err(Fault::Broken(reason)) => {
-                self.broken.get_or_insert_with(|| reason.clone());
-                (Some(reason.clone()), None, Err(SignError::Broken(reason)))
-            }
+            Err(Fault::Broken(reason)) => (Some(reason.clone()), None, Err(SignError::Broken(reason))),
             Err(Fault::Trouble(reason)) => (None, Some(reason.clone()), Err(SignError::Unavailable(reason))),
         };
         if let Some(reason) = trouble.as_ref().filter(|_| self.told.borrow().trouble.is_none()) {
@@ -482,7 +357,7 @@ fn another_root(size: u64, root: &Node) -> String {
 }
 
 /// Looks at the tree, or changes it.
-fn with<T>(tree: &SharedTree, look: impl FnOnce(&mut Option<TileWriter>) -> T) -> T {
+pub(crate) fn with<T>(tree: &SharedTree, look: impl FnOnce(&mut Option<TileWriter>) -> T) -> T {
     look(&mut tree.lock().unwrap_or_else(PoisonError::into_inner))
 }
 

@@ -10,6 +10,7 @@ mod files;
 mod folder;
 mod follow;
 mod keys;
+mod notary;
 mod note;
 mod proof;
 mod publish;
@@ -17,9 +18,9 @@ mod tile;
 mod tree;
 mod writer;
 
+pub use self::notary::{Notary, NotaryConfig, NotaryStatus, SignError, Signer};
 pub use checkpoint::{Checkpoint, SignedCheckpoint, read_heads};
 pub use folder::{HeadError, TileFolder};
-pub use follow::{Notary, NotaryConfig, NotaryStatus, SignError, Signer};
 pub use keys::{KeyPeriod, KnownKeys};
 pub use note::{NoteError, SigningKey, VerifierKey};
 pub use proof::{ProofError, check_consistency, check_inclusion, consistency, inclusion};
