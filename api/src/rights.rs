@@ -9,16 +9,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{Account, AggregateRoot, ApiKey, ROSTER_ID, Roster, State, stream_of};
+use domain::{Account, AggregateRoot, ApiKey, ROSTER_ID, Roster, stream_of};
 use event_schemas::{AccountId, ApiKeyId};
 use event_store::Log;
 use identity::{AccountRights, ApiKeyRights, Authenticated, Rights, Subject};
 use tokio::time::Instant;
 
-use crate::{
-    access::{Caller, CustomRoles, Permissions, Role},
-    graphql::history,
-};
+use crate::access::{Caller, CustomRoles, Permissions, Role};
 
 /// How long the shop's own roles are taken for what they were: within it, a role that was changed holds as it was.
 const FRESH: Duration = Duration::from_secs(1);
@@ -65,7 +62,7 @@ impl LogRights {
 
     /// What a role of the shop's own permits; nothing if there is none.
     async fn custom_role(&self, role: &str) -> Result<Permissions, String> {
-        Ok(Permissions::named(self.folded::<domain::Role>(role).await?.permissions()))
+        Ok(Permissions::named(self.current::<domain::Role>(role).await?.permissions()))
     }
 
     fn known(&self, role: &str, now: Instant) -> Option<Permissions> {
@@ -99,23 +96,17 @@ impl LogRights {
         Ok(Caller::of(authenticated, &custom_roles))
     }
 
-    /// An aggregate as the log has it now.
-    async fn folded<A: AggregateRoot>(&self, id: impl Display + Send) -> Result<A, String> {
-        let stream = stream_of::<A>(id);
-        let mut state = State::absent(A::TYPE).ok_or_else(|| format!("`{stream}` cannot be folded"))?;
-        for recorded in history::whole(self.log.as_ref(), &stream).await.map_err(|error| error.to_string())? {
-            for event in recorded.decode().map_err(|error| error.to_string())? {
-                state.evolve(&event);
-            }
-        }
-        Ok(A::of(&state).cloned().unwrap_or_default())
+    /// An aggregate as the log has it now: by its snapshot, however long its stream has become.
+    async fn current<A: AggregateRoot>(&self, id: impl Display + Send) -> Result<A, String> {
+        let id = id.to_string();
+        engine::look(self.log.as_ref(), |world| world.get::<A>(&id).clone()).await.map_err(|error| error.to_string())
     }
 }
 
 #[async_trait]
 impl Rights for LogRights {
     async fn account(&self, id: AccountId) -> Result<Option<AccountRights>, String> {
-        let account = self.folded::<Account>(id).await?;
+        let account = self.current::<Account>(id).await?;
         Ok(account.registered().map(|account| AccountRights {
             roles: account.roles.iter().map(ToString::to_string).collect(),
             disabled: account.disabled,
@@ -124,7 +115,7 @@ impl Rights for LogRights {
     }
 
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRights>, String> {
-        Ok(match self.folded::<ApiKey>(id).await? {
+        Ok(match self.current::<ApiKey>(id).await? {
             ApiKey::Absent => None,
             ApiKey::Issued(issued) => {
                 Some(ApiKeyRights { permissions: issued.permissions, expires_at: issued.expires_at, revoked: false })
