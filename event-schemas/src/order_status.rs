@@ -73,28 +73,6 @@ pub enum FulfilmentStatus {
     Delivered,
 }
 
-/// What may be done next with an order, so that no client repeats the rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OrderAction {
-    /// The buyer may pay.
-    Pay,
-    /// Held money may be taken.
-    Capture,
-    /// The order may be called off.
-    Cancel,
-    /// The warehouse may begin.
-    StartProcessing,
-    /// Units may be shipped.
-    Fulfil,
-    /// A parcel may be reported as arrived.
-    Deliver,
-    /// Shipped units may come back.
-    Return,
-    /// Money may go back.
-    Refund,
-}
-
 /// A parcel of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parcel {
@@ -295,23 +273,6 @@ impl OrderFacts {
             _ => FulfilmentStatus::Delivered,
         }
     }
-
-    /// What may be done next, in the order in which it usually is.
-    pub fn available_actions(&self) -> Vec<OrderAction> {
-        let open = !self.is_closed();
-        let (ordered, shipped, returned) = (sum(&self.ordered), sum(&self.shipped), sum(&self.returned));
-        let allowed = [
-            (OrderAction::Pay, open && !self.is_paid()),
-            (OrderAction::Capture, open && self.authorised_minor > self.received_minor),
-            (OrderAction::Cancel, open && shipped == 0),
-            (OrderAction::StartProcessing, open && self.is_paid() && !self.processing && shipped == 0),
-            (OrderAction::Fulfil, open && self.is_paid() && shipped < ordered),
-            (OrderAction::Deliver, self.parcels.values().any(|parcel| !parcel.delivered)),
-            (OrderAction::Return, shipped > returned),
-            (OrderAction::Refund, self.received_minor > self.refunded_minor),
-        ];
-        allowed.into_iter().filter(|(_, allowed)| *allowed).map(|(action, _)| action).collect()
-    }
 }
 
 #[cfg(test)]
@@ -383,12 +344,12 @@ mod tests {
     fn an_expired_order_that_is_reinstated_is_open_again_and_a_cancelled_one_stays_cancelled() {
         let mut order = placed();
         order.evolve(&OrderExpired {}.into());
-        assert_eq!((order.status(), order.available_actions()), (OrderStatus::Expired, vec![]));
+        assert_eq!(order.status(), OrderStatus::Expired);
         order.evolve(&OrderReinstated { allocations: vec![] }.into());
         assert_eq!(order.status(), OrderStatus::Pending);
         order.evolve(&OrderCancelled { by: CancelledBy::Customer, reason: "changed my mind".to_owned() }.into());
         order.evolve(&received(900));
-        assert_eq!((order.status(), order.available_actions()), (OrderStatus::Cancelled, vec![OrderAction::Refund]));
+        assert_eq!(order.status(), OrderStatus::Cancelled);
     }
 
     #[test]
@@ -415,16 +376,5 @@ mod tests {
         assert_eq!(order.status(), OrderStatus::Pending);
         [received(500), refunded(900)].iter().for_each(|event| order.evolve(event));
         assert_eq!(order.status(), OrderStatus::Paid, "a refund after it was paid does not undo that");
-    }
-
-    #[test]
-    fn what_may_be_done_next_follows_from_the_facts() {
-        let mut order = placed();
-        assert_eq!(order.available_actions(), [OrderAction::Pay, OrderAction::Cancel]);
-        order.evolve(&received(900));
-        let paid = [OrderAction::Cancel, OrderAction::StartProcessing, OrderAction::Fulfil, OrderAction::Refund];
-        assert_eq!(order.available_actions(), paid);
-        order.evolve(&shipped(1, 2));
-        assert_eq!(order.available_actions(), [OrderAction::Deliver, OrderAction::Return, OrderAction::Refund]);
     }
 }

@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use chrono::{DateTime, Utc};
 use event_schemas::{
     AccountId, AdjustmentId, ApiKeyId, AttributeValue, CartId, CategoryId, CountryCode, CouponCode, Currency, CustomerId,
-    FulfilmentId, LocationId, OrderId, PaymentId, PersonId, Personal, ProductId, PromotionId, RefundId, ReturnId, ReviewId, RoleName, Sku,
-    Slug, Timestamp, VariantId, WebhookId,
+    FulfilmentId, LocationId, OrderId, PaymentId, PersonId, Personal, ProductId, PromotionId, RefundId, ReturnId, ReviewId,
+    RoleName, Sku, Slug, Timestamp, VariantId, WebhookId,
 };
 
 /// A value of a column.

@@ -252,3 +252,16 @@ pub fn person_filters() -> Restricted<PersonFilter> {
         ("customer", PersonFilter { customer_id: Some(CustomerId::new("customer-3").unwrap()), ..none() }),
     ]
 }
+
+pub fn access_anomaly_filters() -> Restricted<AccessAnomalyFilter> {
+    let none = AccessAnomalyFilter::default;
+    let AccessAnomalyFilter { at_least: _, kind: _, from: _, to: _ } = none();
+    let at = |number| Some(day(number, 0).date_naive());
+    vec![
+        ("none", none()),
+        ("severity", AccessAnomalyFilter { at_least: Some(Severity::High), ..none() }),
+        ("kind", AccessAnomalyFilter { kind: Some(AccessKind::Denied), ..none() }),
+        ("from", AccessAnomalyFilter { from: at(1), ..none() }),
+        ("to", AccessAnomalyFilter { to: at(1), ..none() }),
+    ]
+}

@@ -143,6 +143,7 @@ fn lists() -> BTreeMap<&'static str, Vec<(String, List)>> {
             api_keys by ApiKeySort: api_key_filters(),
             webhooks by WebhookSort: webhook_filters(),
             access by AccessSort: access_filters(),
+            access_anomalies by AccessAnomalySort: access_anomaly_filters(),
             audit by AuditSort: audit_filters(),
             persons by PersonSort: person_filters(),
         );

@@ -45,7 +45,7 @@ async fn a_changed_row_a_missing_row_and_an_added_row_are_found_and_named(home: 
         (home.table("payments", "payments"), home.table("orders", "orders"), home.table("stock", "stock_levels"));
     let payment = id(20_002);
     let columns = "location, on_hand, reserved, committed, safety_stock, backorder_limit, available, low_stock_threshold, low,
-        updated_at, position";
+        updated_at, version, position";
     let sql = format!(
         "UPDATE {payments} SET captured_minor = captured_minor + 1 WHERE payment_id = '{payment}';
          DELETE FROM {orders} WHERE number = 'D-3';
