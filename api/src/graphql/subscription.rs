@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt, stream};
 use crate::{
     access::{Permission, sees},
     graphql::{
+        audit_query::shown,
         changed::{order_at, stock_at},
         follow::{self, Streams, Subject},
         global_id::{self, Kind},
@@ -135,6 +136,7 @@ impl Root {
         from_position: Option<Long>,
         #[graphql(desc = "Only events of these types, such as `OrderPlaced`.")] types: Option<Vec<String>>,
     ) -> Result<impl Stream<Item = Result<HistoryEntry, Error>>, Error> {
+        shown(ctx, &"log")?;
         let shop = ctx.data::<Arc<Shop>>()?.clone();
         let from = start(&shop, from_position, shop.head()).await?;
         let wanted =
