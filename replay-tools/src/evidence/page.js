@@ -197,8 +197,10 @@ function show() {
     rows.push(["sum", money(each.debit_minor), money(each.credit_minor), money(each.debit_minor - each.credit_minor)]);
     document.getElementById("balance").append(table([each.currency, "debit", "credit", "balance"], rows, [1, 2, 3]));
   }
-  const rights = data.rights.map((one) => [one.recorded_at, String(one.position), one.sentence]);
-  document.getElementById("rights").append(rights.length ? table(["recorded", "position", "what"], rights, [1]) : "There are none.");
+  const asRecorded = (one) => `${one.event_type} of ${one.aggregate_type}/${one.aggregate_id}: ${one.payload} by ${one.metadata}`;
+  const rights = data.rights.map((one) => [one.recorded_at, String(one.position), one.sentence, asRecorded(one)]);
+  const heads = ["recorded", "position", "in words", "as recorded"];
+  document.getElementById("rights").append(rights.length ? table(heads, rights, [1]) : "There are none.");
   for (const note of data.heads) {
     const shown = document.createElement("pre");
     shown.textContent = note;
