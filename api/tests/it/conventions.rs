@@ -13,9 +13,9 @@ use crate::{
 const MERCHANT: Option<Role> = Some(Role::Merchant);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
-/// What staff do that changes no aggregate that was there before: they make one, take up work, or ask about a person, who may
-/// be several.
-const WITHOUT_A_VERSION: [&str; 14] = [
+/// What staff do that changes no aggregate that was there before: they make one, take up work, end sessions, or ask about a
+/// person, who may be several.
+const WITHOUT_A_VERSION: [&str; 16] = [
     "apiKeyCreate",
     "categoryCreate",
     "deadLetterRetry",
@@ -26,6 +26,8 @@ const WITHOUT_A_VERSION: [&str; 14] = [
     "personErasureReject",
     "productCreate",
     "promotionCreate",
+    "sessionEnd",
+    "sessionsEndAll",
     "webhookCreate",
     "webhookRetry",
     "webhookSecretRotate",
