@@ -7,7 +7,7 @@ use event_schemas::Timestamp;
 use identity::{Accounts, Config, Grant, Hashing, KeyError, Keys, MailError, Mailer, OidcConfig, Outbox, Parts, Smtp};
 use serde::{Deserialize, Serialize};
 use url::Url;
-use vault::{Vault, VaultError};
+use vault::{Vault, VaultError, VaultKey};
 
 use crate::{
     access::Role,
@@ -75,11 +75,18 @@ pub(crate) async fn open_vault(folder: &DataFolder, url: Option<&str>, events: O
     let beside = events.filter(|events| !events.starts_with("sqlite:"));
     let in_folder = folder.sqlite_url("vault.db");
     let url = url.or(beside).unwrap_or(&in_folder);
-    let key = match secret("DAYBOOK_VAULT_KEY")? {
-        Some(key) => vault::VaultKey::from_base64(&key)?,
-        None => folder.vault_key()?,
-    };
-    Ok(Vault::open(url, key).await?)
+    Ok(Vault::open(url, vault_key(folder)?).await?)
+}
+
+/// The key of the shop's vault: of the environment, else of the folder.
+///
+/// # Errors
+/// See [`AccountsError`].
+pub(crate) fn vault_key(folder: &DataFolder) -> Result<VaultKey, AccountsError> {
+    match secret("DAYBOOK_VAULT_KEY")? {
+        Some(key) => Ok(VaultKey::from_base64(&key)?),
+        None => Ok(folder.vault_key()?),
+    }
 }
 
 /// The keys that sign tokens, for a shop that is reached there.

@@ -21,6 +21,7 @@ use crate::{
     notary::{self, NotaryArgs},
     persons::{self, PersonArgs, Retention},
     start_logging,
+    vault_tools::{self, VaultArgs},
 };
 
 /// Daybook: an event-sourced commerce engine. One binary and a folder hold a whole shop.
@@ -53,6 +54,8 @@ pub enum Verb {
     Token(TokenArgs),
     /// Look after the keys that sign tokens
     Keys(KeysArgs),
+    /// Move the vault, or replace its key
+    Vault(VaultArgs),
     /// Bring in a shop's past
     Import(ImportArgs),
     /// Hand out what is kept about a person, erase them, or keep them from being erased
@@ -223,6 +226,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Token(args) => token(args),
         Verb::Keys(KeysArgs { verb: KeysVerb::Rotate { shop } }) => rotate_keys(shop),
         Verb::Keys(KeysArgs { verb: KeysVerb::RotateNotary { shop } }) => rotate_notary(shop),
+        Verb::Vault(args) => vault_tools::run(args),
         Verb::Import(args) => import::run(args),
         Verb::Person(args) => persons::run(args),
         Verb::Bench(args) => bench(args),

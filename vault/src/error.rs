@@ -22,6 +22,9 @@ pub enum VaultError {
         /// The newest format known here.
         known: i64,
     },
+    /// A vault that others are to be moved into has entries.
+    #[error("{0} has entries already; move a vault into a new one only")]
+    NotEmpty(String),
     /// The entry has another version than expected, is there though it must not be, or is not there any more.
     #[error("the entry was changed meanwhile")]
     Conflict,

@@ -1,6 +1,9 @@
 //! The key of a vault, and what is derived from it: one key that seals values, another that blinds names.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chacha20poly1305::{
@@ -63,7 +66,9 @@ impl fmt::Debug for VaultKey {
 /// What is derived from a vault key.
 pub(crate) struct Keyring {
     cipher: XChaCha20Poly1305,
-    blinding: Hmac<Sha256>,
+    /// The key that blinds names. It outlives the vault's key, because the names do: once that was replaced, it is kept with
+    /// the mark of the vault, and known here when the vault was opened.
+    blinding: RwLock<[u8; KEY_BYTES]>,
 }
 
 impl Keyring {
@@ -72,7 +77,22 @@ impl Keyring {
     pub fn new(key: &VaultKey) -> Self {
         let derive = |label: &str| keyed(&key.0).chain_update(label.as_bytes()).finalize().into_bytes();
         let cipher = XChaCha20Poly1305::new(&derive("daybook vault: seal values, 1"));
-        Self { cipher, blinding: keyed(&derive("daybook vault: blind names, 1")) }
+        Self { cipher, blinding: RwLock::new(derive("daybook vault: blind names, 1").into()) }
+    }
+
+    /// What seals with another key and blinds as before.
+    pub fn with_another_key(&self, key: &VaultKey) -> Arc<Self> {
+        let another = Self::new(key);
+        another.blind_with(self.blinding_key());
+        Arc::new(another)
+    }
+
+    fn blinding_key(&self) -> [u8; KEY_BYTES] {
+        *self.blinding.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blind_with(&self, key: [u8; KEY_BYTES]) {
+        *self.blinding.write().unwrap_or_else(PoisonError::into_inner) = key;
     }
 
     /// Encrypts a value. It opens only under the name and the end that it was sealed for: whoever can write the database can
@@ -100,20 +120,26 @@ impl Keyring {
         self.cipher.decrypt(&XNonce::from(*nonce), Payload { msg: encrypted, aad: &bound }).ok()
     }
 
-    /// What a new vault keeps to recognise its key by.
+    /// What a vault keeps to recognise its key by, with the key that blinds its names.
     pub fn check_entry(&self) -> Option<Vec<u8>> {
-        self.seal(CHECK, None, CHECK.as_bytes())
+        self.seal(CHECK, None, &[CHECK.as_bytes(), &self.blinding_key()].concat())
     }
 
-    /// Whether a vault with this check entry was made with this key.
+    /// Whether a vault with this check entry was made with this key, or given it. Its names are blinded as it says from then on.
     pub fn fits(&self, check_entry: &[u8]) -> bool {
-        self.open(CHECK, None, check_entry).is_some()
+        let Some(opened) = self.open(CHECK, None, check_entry) else { return false };
+        match opened.strip_prefix(CHECK.as_bytes()) {
+            // An older vault, whose key was never replaced.
+            Some([]) => true,
+            Some(kept) => kept.try_into().map(|key| self.blind_with(key)).is_ok(),
+            None => false,
+        }
     }
 
     /// A keyed fingerprint, in hexadecimal.
     pub fn blind(&self, purpose: &str, text: &str) -> String {
         // The length keeps purpose and text apart: ("ab", "c") is not ("a", "bc").
-        let mac = self.blinding.clone().chain_update((purpose.len() as u64).to_be_bytes());
+        let mac = keyed(&self.blinding_key()).chain_update((purpose.len() as u64).to_be_bytes());
         let digest = mac.chain_update(purpose.as_bytes()).chain_update(text.as_bytes()).finalize().into_bytes();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -179,6 +205,21 @@ mod tests {
     fn the_same_value_is_never_sealed_in_the_same_way() {
         let ours = keyring(1);
         assert_ne!(ours.seal("a/1", None, b"secret"), ours.seal("a/1", None, b"secret"));
+    }
+
+    #[test]
+    fn another_key_seals_in_another_way_and_blinds_as_before() {
+        let (old, new) = (keyring(1), keyring(1).with_another_key(&VaultKey::from_bytes([2; KEY_BYTES])));
+        assert_eq!(new.blind("email", "ana@example.com"), old.blind("email", "ana@example.com"));
+        assert_eq!(old.open("a/1", None, &new.seal("a/1", None, b"secret").unwrap()), None);
+        // Whoever opens the vault with the new key learns how it blinds; one that never had another key is still known.
+        let mark = new.check_entry().unwrap();
+        let opened = keyring(2);
+        assert_ne!(opened.blind("email", "a"), old.blind("email", "a"));
+        assert!(opened.fits(&mark) && !keyring(1).fits(&mark) && !keyring(3).fits(&mark));
+        assert_eq!(opened.blind("email", "a"), old.blind("email", "a"));
+        let older = old.seal(CHECK, None, CHECK.as_bytes()).unwrap();
+        assert!(keyring(1).fits(&older));
     }
 
     #[test]

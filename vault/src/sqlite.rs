@@ -26,6 +26,11 @@ const TURN: Duration = Duration::from_secs(5);
 /// How long a call waits for the disk when it has its turn: longer than for another process that writes.
 const ANSWER: Duration = Duration::from_secs(15);
 
+/// How often it is tried to empty the write-ahead log while others use the file.
+const PURGES: u32 = 50;
+/// How long to wait in between.
+const BETWEEN_PURGES: Duration = Duration::from_millis(100);
+
 const GET: &str = "SELECT name, version, expires_at, sealed FROM entries
     WHERE name = :name AND (expires_at IS NULL OR expires_at > :now)";
 const TAKE: &str = "DELETE FROM entries WHERE name = :name RETURNING name, version, expires_at, sealed";
@@ -202,13 +207,17 @@ impl Store for SqliteStore {
     }
 
     async fn purge(&self) -> Result<(), VaultError> {
-        let emptied = self.run(&self.writing, |connection| {
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))
-        });
-        match emptied.await? {
-            0 => Ok(()),
-            _ => Err(VaultError::Unavailable(self.name().to_owned(), "another process reads it all the time".to_owned())),
+        // SQLite does not wait by itself while another process is just emptying the same file.
+        for _ in 0..PURGES {
+            let emptied = self.run(&self.writing, |connection| {
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))
+            });
+            if emptied.await? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(BETWEEN_PURGES).await;
         }
+        Err(VaultError::Unavailable(self.name().to_owned(), "another process reads it all the time".to_owned()))
     }
 
     async fn rekey(&self, reseal: Reseal, check: Vec<u8>) -> Result<u64, VaultError> {

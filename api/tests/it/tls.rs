@@ -9,7 +9,7 @@ use std::{
 
 use api::{TlsFiles, TransportConfig};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, ClientBuilder};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -18,19 +18,22 @@ use tokio::{
 
 use crate::server::Server;
 
-const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// Writes a new certificate for this machine, and gives a client that trusts no other.
-fn certified(folder: &Path) -> (TlsFiles, Client) {
+pub fn certified(folder: &Path) -> (TlsFiles, Client) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
     let files = TlsFiles { certificate: folder.join("chain.pem"), key: folder.join("key.pem") };
     std::fs::write(&files.certificate, cert.pem()).unwrap();
     std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
-    let root = Certificate::from_pem(cert.pem().as_bytes()).unwrap();
-    // Without a pool, so that every request makes its own handshake.
-    let client = Client::builder().tls_built_in_root_certs(false).add_root_certificate(root).pool_max_idle_per_host(0);
-    (files, client.build().unwrap())
+    (files, trusting(cert.pem().as_bytes()).build().unwrap())
+}
+
+/// A client that trusts a certificate and no other, without a pool, so that every request makes its own handshake.
+pub fn trusting(pem: &[u8]) -> ClientBuilder {
+    let root = Certificate::from_pem(pem).unwrap();
+    Client::builder().tls_built_in_root_certs(false).add_root_certificate(root).pool_max_idle_per_host(0)
 }
 
 #[tokio::test]

@@ -1,0 +1,113 @@
+//! `daybook vault`: moving the vault to another place, and replacing its key. For a shop that is not served meanwhile.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use vault::VaultKey;
+
+use crate::{
+    accounts,
+    cli::ShopArgs,
+    data_folder::{DataFolder, FolderUse},
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// `daybook vault`.
+#[derive(Debug, Clone, Args)]
+pub struct VaultArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: VaultVerb,
+}
+
+/// What can be done with the vault of a shop that is not served.
+#[derive(Debug, Clone, Subcommand)]
+pub enum VaultVerb {
+    /// Copy the vault into a new one, such as from the folder to PostgreSQL; serve the shop with --vault there afterwards
+    Copy {
+        /// Where to: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`. There must be no vault, or an empty one.
+        #[arg(long, value_name = "URL")]
+        to: String,
+        /// Where the shop is kept.
+        #[command(flatten)]
+        shop: ShopArgs,
+    },
+    /// Seal everything in the vault with another key; nothing opens with the old one any more
+    Rekey {
+        /// A file with the new key: made with a random one if it is absent. Put it in the place of vault.key afterwards
+        #[arg(long, value_name = "FILE")]
+        new_key: PathBuf,
+        /// Where the shop is kept.
+        #[command(flatten)]
+        shop: ShopArgs,
+    },
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the shop is being served from this folder, or if a vault or a key cannot be used.
+pub fn run(args: VaultArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match args.verb {
+            VaultVerb::Copy { to, shop } => copy(&shop, &to).await,
+            VaultVerb::Rekey { new_key, shop } => rekey(&shop, &new_key).await,
+        }
+    })
+}
+
+async fn copy(shop: &ShopArgs, to: &str) -> Result<(), Failure> {
+    let folder = DataFolder::existing(&shop.data)?;
+    let _lock = folder.lock(FolderUse::Alone)?;
+    let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
+    let (_, entries) = vault.copy_to(to, accounts::vault_key(&folder)?).await.map_err(accounts::AccountsError::from)?;
+    if shop.json {
+        println!("{}", serde_json::json!({ "entries": entries }));
+    } else {
+        println!("{entries} entries were copied. Serve the shop with --vault there from now on, and remove the old vault.");
+    }
+    Ok(())
+}
+
+async fn rekey(shop: &ShopArgs, file: &Path) -> Result<(), Failure> {
+    let folder = DataFolder::existing(&shop.data)?;
+    let _lock = folder.lock(FolderUse::Alone)?;
+    let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
+    // It is on the disk before anything is sealed with it.
+    let key = key_of(file)?;
+    let entries = vault.rekey(&key).await.map_err(accounts::AccountsError::from)?;
+    if shop.json {
+        println!("{}", serde_json::json!({ "entries": entries }));
+    } else {
+        println!(
+            "{entries} entries are sealed with the key in {} now. Put it in the place of vault.key, or its content into \
+             DAYBOOK_VAULT_KEY, on every node; keep the old one only as long as backups need it.",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// The key in a file, which is made with a random one, for its owner only, if it is absent.
+fn key_of(file: &Path) -> Result<VaultKey, Failure> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(VaultKey::from_base64(&text).map_err(accounts::AccountsError::from)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = VaultKey::generate();
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut made = options.open(file)?;
+            io::Write::write_all(&mut made, format!("{}\n", key.to_base64()).as_bytes())?;
+            made.sync_all()?;
+            Ok(key)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,44 @@
+//! `daybook vault`: a shop whose vault is moved, and one whose vault gets another key.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use crate::server::Server;
+
+fn daybook(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_daybook")).env("DAYBOOK_DATA", folder).args(args).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+#[tokio::test]
+async fn a_vault_is_moved_and_sealed_anew_while_nobody_serves_the_shop() {
+    let server = Server::start().await;
+    let Server { running, folder, .. } = server;
+    let elsewhere = format!("sqlite:{}", folder.path().join("other.db").display());
+    let new_key = folder.path().join("new.key");
+    let (copy, rekey) = (["vault", "copy", "--to", &elsewhere], ["vault", "rekey", "--new-key", new_key.to_str().unwrap()]);
+    for verb in [copy, rekey] {
+        let refused = daybook(folder.path(), &verb);
+        assert!(!refused.status.success() && said(&refused).contains("in use"), "{}", said(&refused));
+    }
+    running.shutdown().await;
+
+    let copied = daybook(folder.path(), &copy);
+    assert!(copied.status.success() && said(&copied).contains("entries were copied"), "{}", said(&copied));
+    assert!(daybook(folder.path(), &["token", "--role", "admin", "--vault", &elsewhere]).status.success());
+    let again = daybook(folder.path(), &copy);
+    assert!(!again.status.success() && said(&again).contains("has entries already"), "{}", said(&again));
+
+    let sealed = daybook(folder.path(), &rekey);
+    assert!(sealed.status.success() && said(&sealed).contains("are sealed with the key in"), "{}", said(&sealed));
+    let old = daybook(folder.path(), &["token", "--role", "admin"]);
+    assert!(!old.status.success() && said(&old).contains("another vault key"), "{}", said(&old));
+    std::fs::rename(&new_key, folder.path().join("vault.key")).unwrap();
+    assert!(daybook(folder.path(), &["token", "--role", "admin"]).status.success());
+    Server::reopen(folder).await.running.shutdown().await;
+}

@@ -1,0 +1,93 @@
+//! Vaults that are moved, and vaults that get another key.
+
+use chrono::{TimeDelta, Utc};
+use vault::{Vault, VaultError, VaultKey};
+
+use crate::{Place, contract, key};
+
+fn another() -> VaultKey {
+    VaultKey::from_bytes([9; 32])
+}
+
+/// A vault with entries of every kind, more than are read at once.
+async fn filled(place: &Place) -> Vault {
+    let vault = place.node().await;
+    let blinded = format!("email/{}", vault.blind("email", "ana@example.com"));
+    vault.put(&blinded, None, &"ana", None).await.unwrap();
+    vault.put("code/later", None, &1, Some(Utc::now() + TimeDelta::hours(1))).await.unwrap();
+    vault.put("code/over", None, &1, Some(Utc::now() - TimeDelta::seconds(1))).await.unwrap();
+    for number in 0..600 {
+        vault.put(&format!("note/{number:04}"), None, &number, None).await.unwrap();
+    }
+    vault
+}
+
+async fn holds_everything(vault: &Vault) {
+    let name = format!("email/{}", vault.blind("email", "ana@example.com"));
+    assert_eq!(vault.get::<String>(&name).await.unwrap().unwrap().value, "ana", "names are blinded as before");
+    let later = vault.get::<i32>("code/later").await.unwrap().unwrap();
+    assert!(later.expires_at.unwrap() > Utc::now());
+    assert!(vault.get::<i32>("code/over").await.unwrap().is_none());
+    let notes = vault.list::<i32>("note/", None, 1_000).await.unwrap();
+    assert!(notes.len() == 600 && notes.iter().enumerate().all(|(number, (_, note))| note.value == number as i32));
+}
+
+async fn a_vault_has_another_key_and_finds_everything_under_the_names_it_had(place: &Place) {
+    let sealed = filled(place).await.rekey(&another()).await.unwrap();
+    assert!((602..=603).contains(&sealed), "{sealed}");
+    assert!(matches!(Vault::open(&place.0, key()).await, Err(VaultError::WrongKey(_))));
+    let vault = Vault::open(&place.0, another()).await.unwrap();
+    holds_everything(&vault).await;
+    // And once more, with a key after that.
+    let third = VaultKey::from_bytes([11; 32]);
+    vault.rekey(&third).await.unwrap();
+    let vault = Vault::open(&place.0, third).await.unwrap();
+    holds_everything(&vault).await;
+    let note = vault.get::<i32>("note/0007").await.unwrap().unwrap();
+    vault.put("note/0007", Some(note.version), &70, None).await.unwrap();
+    assert_eq!(vault.get::<i32>("note/0007").await.unwrap().unwrap().value, 70);
+}
+
+async fn a_vault_is_moved_under_the_same_or_another_key_into_an_empty_one_only(place: &Place) {
+    let vault = filled(place).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, key) in [("same.db", key()), ("other.db", another())] {
+        let url = format!("sqlite:{}", folder.path().join(name).display());
+        let (moved, count) = vault.copy_to(&url, key.clone()).await.unwrap();
+        assert_eq!(count, 602, "what has expired stays behind");
+        holds_everything(&moved).await;
+        drop(moved);
+        holds_everything(&Vault::open(&url, key.clone()).await.unwrap()).await;
+        assert!(matches!(vault.copy_to(&url, key).await, Err(VaultError::NotEmpty(_))));
+    }
+    // And back: a vault whose key was replaced is moved with the names that it has.
+    let url = format!("sqlite:{}", folder.path().join("other.db").display());
+    let back = format!("sqlite:{}", folder.path().join("back.db").display());
+    let (moved, _) = Vault::open(&url, another()).await.unwrap().copy_to(&back, key()).await.unwrap();
+    holds_everything(&moved).await;
+    holds_everything(&vault).await;
+}
+
+contract!(
+    a_vault_has_another_key_and_finds_everything_under_the_names_it_had,
+    a_vault_is_moved_under_the_same_or_another_key_into_an_empty_one_only,
+);
+
+/// What was sealed with the old key must not stay behind: the key was replaced because somebody may have it.
+#[tokio::test]
+async fn nothing_in_the_file_opens_with_the_old_key_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place(crate::in_folder(&folder));
+    let vault = place.node().await;
+    vault.put("note/a", None, &"x".repeat(100), None).await.unwrap();
+    let sealed = |place: &Place| {
+        let connection = rusqlite::Connection::open(place.0.trim_start_matches("sqlite:")).unwrap();
+        connection.query_row("SELECT sealed FROM entries", (), |row| row.get::<_, Vec<u8>>(0)).unwrap()
+    };
+    let before = sealed(&place);
+    vault.rekey(&another()).await.unwrap();
+    assert_ne!(sealed(&place), before);
+    let bytes: Vec<u8> =
+        std::fs::read_dir(folder.path()).unwrap().flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!bytes.windows(before.len()).any(|window| window == before), "the old entry is still on the disk");
+}
