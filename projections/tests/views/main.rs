@@ -5,9 +5,9 @@
 #[macro_use]
 mod store;
 
+mod abuse;
 mod access;
 mod analytics;
-mod abuse;
 mod anomalies;
 mod audit;
 mod digest;
