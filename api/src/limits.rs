@@ -65,11 +65,13 @@ const WHOLE_LISTS: [&str; 21] = [
 ];
 
 /// Mutations that try a password, a code or a proof, or send a mail: a stranger may try them a few times a minute only.
-const SIGN_INS: [&str; 14] = [
+const SIGN_INS: [&str; 16] = [
     "accountRegister",
     "accountVerificationResend",
     "accountVerify",
     "adminClaim",
+    "emailChangeConfirm",
+    "emailChangeRequest",
     "login",
     "loginSecondFactor",
     "oidcLoginBegin",

@@ -96,6 +96,7 @@ impl Accounts {
             ending: None,
         };
         self.vault().put(&name(session), None, &kept, Some(kept.expires_at)).await?;
+        tracing::info!(%account_id, session_id = %session.session_id, known_device = known, "somebody has logged in");
         self.signed_in(session, &kept, refresh_token, device_token, paid)
     }
 
