@@ -8,6 +8,7 @@ mod address;
 mod back_off;
 mod directory;
 mod line;
+mod marks;
 mod message;
 mod pass;
 mod place;

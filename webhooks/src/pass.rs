@@ -115,7 +115,10 @@ impl<'w> Pass<'w> {
                 line::queue_again(&mut place.lines, event, recorded.position, now);
             }
         }
-        place.cursor = page.last().map_or(place.cursor, |last| last.position);
+        if let Some(last) = page.last() {
+            place.cursor = last.position;
+            place.marks.leave(last);
+        }
         Ok(page.len() == PAGE && has_room(place))
     }
 

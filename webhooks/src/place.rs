@@ -4,12 +4,21 @@
 use std::time::Duration;
 
 use event_schemas::{Position, StreamId, Timestamp, WebhookId};
+use event_store::{Log, ReadError};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 use vault::{Entry, Vault, VaultError};
 
-use crate::{line::Line, secrets, worker::Halt, worker::Shared};
+use crate::{
+    line::Line,
+    marks::{Ground, Marks},
+    secrets,
+    worker::{Halt, Shared},
+};
+
+/// Events of a stream that are looked at when the log is not what it was.
+const OF_STREAM: usize = 1_000;
 
 /// How far a webhook has come, and whose it is to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +29,9 @@ pub(crate) struct Place {
     held_until: Timestamp,
     /// Every event of the log up to here is delivered, waits in a line, or is not for this webhook.
     pub(crate) cursor: Position,
+    /// Events on the way there.
+    #[serde(default)]
+    pub(crate) marks: Marks,
     /// What waits.
     pub(crate) lines: Vec<Line>,
     /// Since when nothing was delivered although it was tried.
@@ -32,8 +44,29 @@ pub(crate) struct Place {
 
 impl Place {
     fn first(holder: Uuid, cursor: Position, now: Timestamp) -> Self {
-        let (lines, held_until) = (Vec::new(), now);
-        Self { holder, held_until, cursor, lines, failing_since: None, delivered_at: None, last_failure: None }
+        let (lines, marks, held_until) = (Vec::new(), Marks::default(), now);
+        Self { holder, held_until, cursor, marks, lines, failing_since: None, delivered_at: None, last_failure: None }
+    }
+
+    /// Goes back to where the log is still the one that was followed. What happened after that is told again, or for the first
+    /// time; of what waits, that which the log has not any more goes.
+    async fn go_back(&mut self, log: &dyn Log, ground: Position) -> Result<(), ReadError> {
+        let mut kept = Vec::new();
+        for mut line in std::mem::take(&mut self.lines) {
+            let Ok(stream) = line.stream.parse::<StreamId>() else { continue };
+            let known = log.read_stream(&stream, line.next.saturating_sub(1), OF_STREAM).await?;
+            let known = known.iter().filter(|event| event.position <= ground).map(|event| event.event.sequence).max();
+            if let Some(known) = known
+                && line.again.is_none_or(|asked_at| asked_at <= ground)
+            {
+                line.last = line.last.min(known);
+                kept.push(line);
+            }
+        }
+        self.lines = kept;
+        self.marks.forget_after(ground);
+        self.cursor = ground;
+        Ok(())
     }
 }
 
@@ -75,6 +108,19 @@ impl Held {
                 None => return Ok(None),
             },
         };
+        let ground = match place.marks.ground(&*shared.log).await? {
+            Ground::Firm => None,
+            Ground::BackAt(position) => Some(position),
+            Ground::Lost => match first(shared, id, holder, now).await? {
+                Some(created) => Some(created.cursor),
+                None => return Ok(None),
+            },
+        };
+        if let Some(ground) = ground {
+            let cursor = place.cursor;
+            tracing::warn!(webhook = %id, cursor, ground, "the log is not the one that was followed: it is told from there again");
+            place.go_back(&*shared.log, ground).await?;
+        }
         (place.holder, place.held_until) = (holder, until(now, shared.lease));
         let renew_at = Instant::now() + shared.lease / 3;
         match shared.vault.put(&name(id), version, &place, None).await {

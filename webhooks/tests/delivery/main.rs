@@ -8,4 +8,5 @@ mod messages;
 mod nodes;
 mod receiver;
 mod removal;
+mod restored;
 mod shop;

@@ -110,6 +110,17 @@ impl Shop {
         Self { log, clock, engine, vault, directory, _folder: folder }
     }
 
+    /// The shop after its log was restored from a backup that has so many events. The vault is that of today.
+    pub async fn restored(self, events: usize) -> Self {
+        let log = Arc::new(MemoryLog::new());
+        let kept = self.log.read(0, events).await.unwrap().into_iter().map(|recorded| recorded.event).collect();
+        log.append(0, kept).await.unwrap();
+        let engine = Engine::start(log.clone(), self.clock.clone(), Arc::new(SystemIds), Limits::default()).await.unwrap();
+        let ids = self.directory.ids.lock().unwrap().clone();
+        let directory = Arc::new(FromLog { log: log.clone(), ids: Mutex::new(ids) });
+        Self { log, engine, directory, ..self }
+    }
+
     /// A node of the shop.
     pub fn node(&self, config: WebhookConfig) -> Webhooks {
         Webhooks::start(self.log.clone(), self.engine.clone(), self.vault.clone(), self.directory.clone(), config).unwrap()
