@@ -58,6 +58,20 @@ pub(crate) async fn door(State(shop): State<Arc<Shop>>, mut request: Request, ne
     response
 }
 
+/// Counts what browsers ask before a page of another origin sends something: it is answered before the door.
+pub(crate) async fn preflight(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
+    let asks = *request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if !asks {
+        return next.run(request).await;
+    }
+    let peer = request.extensions().get::<Arc<Peer>>().map_or_else(|| Peer::unknown().ip(), |peer| peer.ip());
+    let mut meter = Meter::of_preflight(shop.door.client(peer, request.headers()));
+    match meter.not_banned(&shop).and_then(|()| meter.anonymous(&shop)) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_http(MediaType::Json),
+    }
+}
+
 /// Whether a request gets as far as its path.
 fn let_in(shop: &Shop, request: &Request, meter: &mut Meter) -> Result<(), Refused> {
     meter.not_banned(shop)?;

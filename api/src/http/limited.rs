@@ -29,6 +29,11 @@ impl Meter {
         Self { client, cross_site, told: Vec::new() }
     }
 
+    /// The same for what a browser asks by itself, before it sends what a page of another origin wants: its reader did nothing.
+    pub(crate) fn of_preflight(client: Client) -> Self {
+        Self { client, cross_site: true, told: Vec::new() }
+    }
+
     /// The client that sends a request, as the door found it.
     pub(crate) fn of(shop: &Shop, parts: &Parts) -> Self {
         let known = parts.extensions.get::<Client>().copied();

@@ -13,7 +13,7 @@ pub(crate) fn guard(response: &mut Response, tls: bool) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
     add(header::CACHE_CONTROL, "no-store");
-    add(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    add(header::CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
     add(header::REFERRER_POLICY, "no-referrer");
     add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     add(header::X_FRAME_OPTIONS, "DENY");

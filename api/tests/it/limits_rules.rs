@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use api::{AllowedHost, ConnectionLimits, RateLimits, TransportConfig, access::Role};
+use api::{AllowedHost, ConnectionLimits, RateLimits, ServeConfig, TransportConfig, access::Role};
 use futures::{SinkExt as _, StreamExt as _};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio_tungstenite::{
     connect_async,
@@ -12,7 +12,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    server::{Server, code, parts},
+    server::{Server, code, config, parts},
     socket_rules::Socket,
     stream_rules::Events,
 };
@@ -83,6 +83,30 @@ async fn pages_and_tokens_that_do_not_hold_count_for_the_address() {
     assert_eq!(forged().await.unwrap().status(), 401);
     assert_eq!(forged().await.unwrap().status(), 429);
     assert_eq!(get("/schema.graphql").await.unwrap().status(), 429);
+}
+
+#[tokio::test]
+async fn what_a_browser_asks_before_a_page_sends_something_counts_and_brings_no_ban() {
+    let folder = tempfile::tempdir().unwrap();
+    let cors_origins = vec!["https://shop.example".parse().unwrap()];
+    let transport = limited("4/h", "10/m");
+    let config = ServeConfig { cors_origins, transport, ..config(folder.path()) };
+    let server = Server::configured(folder, config).await;
+    let ask = || {
+        let asked = server.client.request(Method::OPTIONS, server.url("/graphql")).header("x-forwarded-for", "203.0.113.9");
+        asked.header("origin", "https://shop.example").header("access-control-request-method", "POST").send()
+    };
+    for _ in 0..4 {
+        assert_eq!(ask().await.unwrap().status(), 200);
+    }
+    for _ in 0..30 {
+        assert_eq!(ask().await.unwrap().status(), 429);
+    }
+    // Its reader is at the end of the rate, and not banned: an account goes on.
+    let body = json!({ "query": ME }).to_string();
+    let refused = server.post(body.clone()).header("x-forwarded-for", "203.0.113.9").send().await.unwrap();
+    assert!(parts(refused).await.2.to_string().contains("too many requests (address)"));
+    assert_eq!(server.post(body).header("x-forwarded-for", "203.0.113.10").send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
