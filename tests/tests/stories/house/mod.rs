@@ -5,7 +5,7 @@ mod documents;
 mod layout;
 mod manifests;
 mod purity;
-
+mod security;
 mod style;
 
 use std::{path::PathBuf, process::Command};
