@@ -118,7 +118,7 @@ impl Held {
         };
         if let Some(ground) = ground {
             let cursor = place.cursor;
-            tracing::warn!(webhook = %id, cursor, ground, "the log is not the one that was followed: it is told from there again");
+            tracing::warn!(webhook = %id, cursor, ground, "the log is not the one that was followed: told from there again");
             place.go_back(&*shared.log, ground).await?;
         }
         (place.holder, place.held_until) = (holder, until(now, shared.lease));

@@ -69,7 +69,8 @@ fn a_row_without_a_test_or_with_one_that_is_not_there_is_found() {
                 | a | b | `a/tests.rs`, `it_holds`, `each_store`; `a/tests.rs`, all of it |\n\
                 | a | `c` | d |\n\
                 | a | b | `a/tests.rs`, `it_helps`, `it_is_gone`; `a/gone.rs`, `it_holds` |\n";
-    let code = "on_each!(\n    each_store,\n);\nfn it_helps() {}\n\n/// It does.\n#[tokio::test]\nasync fn it_holds() {}\n\nasync fn each_store(home: Home) {}\n";
+    let code = "on_each!(\n    each_store,\n);\nfn it_helps() {}\n\n/// It does.\n#[tokio::test]\nasync fn it_holds() {}\n\n\
+                async fn each_store(home: Home) {}\n";
     let expected = [
         "docs/security.md:4: no test holds this",
         "docs/security.md:5: a/tests.rs has no test `it_helps`",
