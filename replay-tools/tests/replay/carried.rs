@@ -38,7 +38,7 @@ async fn an_event_of_the_future_goes_through_an_export_and_an_import_byte_for_by
     desk.text(&["import", "shop.jsonl", "--log", "sqlite:copy.db"]);
     let root = |said: serde_json::Value| said["root"].as_str().unwrap().to_owned();
     let whole = desk.json(&["verify"]);
-    assert_eq!(whole["carried_not_understood"], json!({ "StockHallmarked version 3": 1 }));
+    assert!(desk.text(&["verify"]).contains("carried, not understood: StockHallmarked version 3, 1 times"));
     assert_eq!(root(whole), root(desk.json(&["verify", "--log", "sqlite:copy.db"])));
     let copy = desk.path("copy.db");
     let read = "SELECT payload FROM events WHERE position = 25";
