@@ -43,8 +43,12 @@ impl SqliteLog {
         let name = path.display().to_string();
         let sync = if options.without_sync { Sync::Never } else { Sync::Each };
         let (file, connection, id) = if options.read_only { File::open_read_only(path)? } else { File::open(path, sync)? };
-        let head = writer::head_of(&connection).map_err(|error| OpenError::Unavailable(name.clone(), error.to_string()))?;
-        let watch = watch::Sender::new(head.position);
+        let head = match writer::head_of(&connection) {
+            // Who only reads is told of a damaged event where it stands, and can read the others.
+            Err(ReadError::Damaged { position, .. }) if options.read_only => position,
+            head => head.map_err(|error| OpenError::Unavailable(name.clone(), error.to_string()))?.position,
+        };
+        let watch = watch::Sender::new(head);
         let writer = if options.read_only {
             None
         } else {

@@ -330,10 +330,16 @@ fn check_links(connection: &Connection, end: &Head, batch: &[Proposed]) -> Resul
 /// Where the log ends.
 pub(super) fn head_of(connection: &Connection) -> Result<Head, ReadError> {
     let sql = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1";
+    let mut position = 0;
     let head = connection.prepare_cached(sql).and_then(|mut last| {
-        last.query_row((), |row| Ok(Head { position: row.get(0)?, recorded_at: rows::moment(row, 1)? })).optional()
+        let read = last.query_row((), |row| {
+            position = row.get(0)?;
+            Ok(Head { position, recorded_at: rows::moment(row, 1)? })
+        });
+        read.optional()
     });
-    Ok(head.map_err(|error| rows::read_error(0, error))?.unwrap_or(Head { position: 0, recorded_at: None }))
+    // A time that cannot be read is damage of that event.
+    Ok(head.map_err(|error| rows::read_error(position, error))?.unwrap_or(Head { position: 0, recorded_at: None }))
 }
 
 fn refused_row(error: rusqlite::Error, event: &Proposed) -> AppendError {

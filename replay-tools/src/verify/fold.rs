@@ -12,7 +12,7 @@ use event_store::{Log, ReadError};
 use super::{Rule, business::Books};
 
 /// How many states each of the two generations holds.
-const GENERATION: usize = 20_000;
+const GENERATION: usize = 10_000;
 
 /// How many events of a stream are read at once when its state is no longer at hand.
 const PAGE: usize = 1_000;

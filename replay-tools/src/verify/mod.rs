@@ -80,7 +80,7 @@ impl VerifyArgs {
         let (known, resumed) = self.heads.known(log).await?;
         let from = resumed.unwrap_or(self.from);
         let baseline = if self.baseline {
-            let to = self.to.unwrap_or(log.head().await?.position);
+            let to = self.to.unwrap_or(end_of(&**log).await?);
             Some(pace::decoded_per_s(log, from.max(1), to).await?)
         } else {
             None
@@ -88,6 +88,14 @@ impl VerifyArgs {
         let mut verification = verify_known(Arc::clone(log), from, self.to, known).await?;
         verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
         Ok(verification)
+    }
+}
+
+/// Where a log ends. If its last event is damaged, that is found when it is read.
+async fn end_of(log: &dyn Log) -> Result<Position, ReadError> {
+    match log.head().await {
+        Err(ReadError::Damaged { position, .. }) if position > 0 => Ok(position),
+        head => Ok(head?.position),
     }
 }
 
@@ -113,7 +121,7 @@ pub async fn verify(
 }
 
 async fn verify_known(log: Arc<dyn Log>, from: Position, to: Option<Position>, known: Known) -> Result<Verification, Failure> {
-    let head = log.head().await?.position;
+    let head = end_of(&*log).await?;
     let from = from.max(1);
     let to = to.unwrap_or(head);
     if to > head || from > to + 1 {
