@@ -15,7 +15,9 @@ async fn an_export_is_written_down_with_who_and_why_when_asked_and_is_not_in_its
     let export = json!({ "exporter": "operator:ana", "what": "log", "format": "jsonl", "reason": "AUDIT-2026-Q1",
         "from_position": 1, "to_position": 9 });
     assert_eq!(shown["payload"], export);
-    assert!(desk.text(&["show", "26"]).contains("ana (operator) recorded that operator:ana took log from position 1 to 9 along as jsonl, because of AUDIT-2026-Q1"));
+    assert!(desk.text(&["show", "26"]).contains(
+        "ana (operator) recorded that operator:ana took log from position 1 to 9 along as jsonl, because of AUDIT-2026-Q1"
+    ));
     desk.text(&["export", "--out", "all.jsonl", "--record-as", "ben"]);
     let verified = desk.json(&["verify"]);
     assert_eq!((&verified["ok"], &verified["events"]), (&json!(true), &json!(27)), "{verified}");
