@@ -1,0 +1,156 @@
+//! The notary beside a running shop, as the shop sees it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use event_store::Log;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    Node, SignedCheckpoint, SigningKey, TileFolder,
+    follow::{Follower, with},
+    writer::TileWriter,
+};
+
+/// Where signing keys come from. A key is asked for again before each signature, so that it can be replaced meanwhile.
+#[async_trait]
+pub trait Signer: Send + Sync + 'static {
+    /// The key that signs a head of that size; none while the key in use is not for such a small one. All keys of a log have
+    /// one name.
+    ///
+    /// # Errors
+    /// Why there is no key now. It is asked for again later.
+    async fn key(&self, size: u64) -> Result<Option<SigningKey>, String>;
+}
+
+/// One key for everything.
+#[async_trait]
+impl Signer for SigningKey {
+    async fn key(&self, _: u64) -> Result<Option<SigningKey>, String> {
+        Ok(Some(self.clone()))
+    }
+}
+
+/// How a notary works.
+#[derive(Debug, Clone)]
+pub struct NotaryConfig {
+    /// The folder of its tiles and its last head; made when it is not there.
+    pub folder: PathBuf,
+    /// The name of its keys, which its heads begin with.
+    pub origin: String,
+    /// How long after a head the next is signed, if there is something new.
+    pub interval: Duration,
+    /// A file, best on another machine, to which each head is appended.
+    pub publish: Option<PathBuf>,
+}
+
+/// How a notary is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotaryStatus {
+    /// How many events its tree has.
+    pub size: u64,
+    /// How many events the last signed head has.
+    pub signed: u64,
+    /// Why nothing is signed any more: the log is not what was signed. Only a restart asks again.
+    pub broken: Option<String>,
+    /// Why it cannot go on just now; it tries again.
+    pub trouble: Option<String>,
+    /// Whether another process keeps the folder, so that this one only reads it.
+    pub is_elsewhere: bool,
+}
+
+/// Why a head cannot be signed now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The log is not what was signed before.
+    #[error("nothing is signed any more: {0}")]
+    Broken(String),
+    /// It cannot be done now.
+    #[error("no head can be signed now: {0}")]
+    Unavailable(String),
+}
+
+/// Somebody who waits for a head.
+pub(crate) type Ask = oneshot::Sender<Result<SignedCheckpoint, SignError>>;
+
+/// The tree, once it is opened.
+pub(crate) type SharedTree = Arc<Mutex<Option<TileWriter>>>;
+
+/// A notary that follows a log.
+pub struct Notary {
+    folder: TileFolder,
+    status: watch::Receiver<NotaryStatus>,
+    asks: mpsc::Sender<Ask>,
+    tree: SharedTree,
+    task: Mutex<Option<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Notary {
+    /// Begins to follow a log. What goes wrong later is in [`Notary::status`].
+    pub fn start(log: Arc<dyn Log>, signer: Arc<dyn Signer>, config: NotaryConfig) -> Self {
+        let folder = TileFolder::new(&config.folder);
+        let (asks, asked) = mpsc::channel(16);
+        let (told, status) = watch::channel(NotaryStatus::default());
+        let (stop, stopping) = watch::channel(false);
+        let tree = SharedTree::default();
+        let follower = Follower::new(log, signer, config, Arc::clone(&tree), told, stopping);
+        let task = Mutex::new(Some(tokio::spawn(follower.run(asked))));
+        Self { folder, status, asks, tree, task, stop }
+    }
+
+    /// The folder of its tiles and its last head.
+    pub fn folder(&self) -> &TileFolder {
+        &self.folder
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> NotaryStatus {
+        self.status.borrow().clone()
+    }
+
+    /// The root of the first `size` events; none while the notary has not come so far, or does not keep the tree itself.
+    pub async fn root(&self, size: u64) -> Option<Node> {
+        let tree = Arc::clone(&self.tree);
+        let root = move || with(&tree, |tree| tree.as_ref().and_then(|tree| tree.root(size).ok()));
+        tokio::task::spawn_blocking(root).await.ok().flatten()
+    }
+
+    /// Waits until the tree has so many events, at most for a time; whether it has. There is no waiting for a tree that does not
+    /// grow here.
+    pub async fn wait_for(&self, size: u64, time: Duration) -> bool {
+        let mut status = self.status.clone();
+        let is_over = |status: &NotaryStatus| status.size >= size || status.broken.is_some() || status.is_elsewhere;
+        timeout(time, status.wait_for(is_over)).await.is_ok_and(|status| status.is_ok_and(|status| status.size >= size))
+    }
+
+    /// Signs the log as it is now, and gives that head, which is on the disk.
+    ///
+    /// # Errors
+    /// [`SignError`]
+    pub async fn sign(&self) -> Result<SignedCheckpoint, SignError> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || SignError::Unavailable("the notary has stopped".to_owned());
+        self.asks.send(answer).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+
+    /// Stops following, with a last head of what the log holds by then.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the notary did not end as it should");
+        }
+    }
+}
