@@ -1,6 +1,7 @@
 // A guest buys the first product that is in stock, and is told what a rule forbids, with types all the way.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { Refused, Shop, present } from "./client.js";
 import {
   AddCartLinesDocument,
@@ -50,9 +51,17 @@ assert.equal(present(shop.done(second.cartCheckout).order, "order").id, order.id
 const payment = present(first.cartCheckout.payment, "payment");
 
 const { paymentConfirm } = await shop.ask(ConfirmPaymentDocument, { input: { paymentId: payment.id, token: "sandbox_card" } });
-assert.equal(present(shop.done(paymentConfirm).payment, "payment").status, "CAPTURED");
+const status = present(shop.done(paymentConfirm).payment, "payment").status;
+assert.ok(status === "CAPTURED" || status === "PROCESSING", status);
 
-const tracked = present((await shop.ask(TrackOrderDocument, { id: order.id })).order, "order");
+// The gateway is asked beside the answer: mostly it was faster, but a shop that has just been started may be busy for a while.
+const track = async () => present((await shop.ask(TrackOrderDocument, { id: order.id })).order, "order");
+const patience = Date.now() + 60_000;
+let tracked = await track();
+while (tracked.status !== "PAID" && Date.now() < patience) {
+  await setTimeout(200);
+  tracked = await track();
+}
 assert.deepEqual([tracked.number, tracked.status, tracked.lines.length], [order.number, "PAID", 1]);
 assert.equal(tracked.total.gross.amount, payment.amount.amount);
 console.log(`bought ${tracked.lines[0]?.title ?? ""} as ${tracked.number} for ${tracked.total.gross.amount}`);
