@@ -60,6 +60,8 @@ pub enum Verb {
     Import(ImportArgs),
     /// Hand out what is kept about a person, erase them, or keep them from being erased
     Person(PersonArgs),
+    /// Print who may do what: every operation by role, and every permission, as Markdown
+    Permissions,
     /// Measure how fast this machine does what Daybook does
     Bench(BenchArgs),
 }
@@ -229,6 +231,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Vault(args) => vault_tools::run(args),
         Verb::Import(args) => import::run(args),
         Verb::Person(args) => persons::run(args),
+        Verb::Permissions => permissions(),
         Verb::Bench(args) => bench(args),
     };
     match result {
@@ -365,6 +368,12 @@ fn rotate_keys(shop: ShopArgs) -> Result<(), Failure> {
     } else {
         println!("Tokens are signed with the key {kid} from now on.");
     }
+    Ok(())
+}
+
+fn permissions() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    print!("{}", runtime.block_on(crate::graphql::permission_matrix()));
     Ok(())
 }
 

@@ -31,11 +31,11 @@ mod shop;
 mod vault_tools;
 mod webhook_directory;
 
+pub use self::notary::{NotaryArgs, NotaryError};
 pub use accounts::{AccountsError, OidcIssuer};
 pub use http::{InvalidOrigin, Origin};
 pub use logging::{LogFormat, start_logging};
 pub use net::{AllowedHost, ConnectionLimits, InvalidHost, RateOrOff, TlsFiles, TransportArgs, TransportConfig, TransportError};
-pub use self::notary::{NotaryArgs, NotaryError};
 pub use persisted::DocumentsError;
 pub use persons::{Retention, RetentionError};
 pub use rates::{InvalidRate, Rate, RateLimits};

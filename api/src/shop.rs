@@ -16,8 +16,8 @@ use vault::{Persons, Vault};
 use webhooks::Webhooks;
 
 use crate::{
-    access_log::AccessLog, as_of::Shown, audit_log::AuditLog, graphql::Schema, http::Origin, metrics::Metrics, net::Door, notary::ShopNotary,
-    rights::LogRights,
+    access_log::AccessLog, as_of::Shown, audit_log::AuditLog, graphql::Schema, http::Origin, metrics::Metrics, net::Door,
+    notary::ShopNotary, rights::LogRights,
 };
 
 /// The open shop.

@@ -187,10 +187,14 @@ fn placed<'a>(world: &World<'a>, id: &OrderId) -> Option<&'a PlacedOrder> {
     world.get::<Order>(id).placed().ok()
 }
 
-/// Whether it holds for one of an order's payments; all of them are asked, so that what is missing is brought in one go.
+/// Whether one of them holds. All of them are asked, so that what is missing is brought in one go.
+fn any_of_all(asked: impl Iterator<Item = bool>) -> bool {
+    asked.filter(|holds| *holds).count() > 0
+}
+
 fn of_payments(world: &World<'_>, id: &OrderId, holds: impl Fn(PaymentId) -> bool) -> bool {
     let payments = placed(world, id).map(PlacedOrder::payments).unwrap_or_default();
-    payments.into_iter().fold(false, |any, payment| holds(payment) || any)
+    any_of_all(payments.into_iter().map(holds))
 }
 
 fn cancel(order_id: OrderId) -> CancelOrder {
@@ -323,12 +327,12 @@ fn changes_account(world: &World<'_>, account_id: AccountId, command: AccountCom
 
 fn grants(world: &World<'_>, id: AccountId) -> bool {
     let roles = RoleName::BUILT_IN.iter().filter_map(|role| RoleName::new(*role).ok());
-    roles.fold(false, |any, role| changes_account(world, id, AccountCommand::GrantRole { role }) || any)
+    any_of_all(roles.map(|role| changes_account(world, id, AccountCommand::GrantRole { role })))
 }
 
 fn revokes(world: &World<'_>, id: AccountId) -> bool {
     let roles = world.get::<Account>(id).registered().map(|account| account.roles.clone()).unwrap_or_default();
-    roles.into_iter().fold(false, |any, role| changes_account(world, id, AccountCommand::RevokeRole { role }) || any)
+    any_of_all(roles.into_iter().map(|role| changes_account(world, id, AccountCommand::RevokeRole { role })))
 }
 
 fn changes_webhook(world: &World<'_>, webhook_id: WebhookId, command: WebhookCommand) -> bool {

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    CertificateArgs, CheckConsistencyArgs, CheckProofArgs, DiffArgs, DiffViewsArgs, EvidenceArgs, EvidenceCheckArgs, ExportArgs, ExportPersonArgs,
-    Failure, HeadArgs, HistoryArgs, ImportArgs, NotaryKeyArgs, ProveArgs, ProveConsistencyArgs, RebuildArgs, ShowArgs, StateArgs,
-    VerifyArgs, WhatIfArgs,
+    CertificateArgs, CheckConsistencyArgs, CheckProofArgs, DiffArgs, DiffViewsArgs, EvidenceArgs, EvidenceCheckArgs, ExportArgs,
+    ExportPersonArgs, Failure, HeadArgs, HistoryArgs, ImportArgs, NotaryKeyArgs, ProveArgs, ProveConsistencyArgs, RebuildArgs,
+    ShowArgs, StateArgs, VerifyArgs, WhatIfArgs,
 };
 
 const EXAMPLES: &str = "\

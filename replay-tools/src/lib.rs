@@ -35,7 +35,9 @@ pub(crate) use command_line::json;
 pub use command_line::{CommandLine, LogUrl, Report};
 pub use diff::{Change, DiffArgs, changes};
 pub use diff_views::{DiffViewsArgs, diff_moments, diff_views};
-pub use evidence::{EVIDENCE_FORMAT, Evidence, EvidenceArgs, EvidenceCheckArgs, EvidenceManifest, EvidencePack, Packed, evidence_pack};
+pub use evidence::{
+    EVIDENCE_FORMAT, Evidence, EvidenceArgs, EvidenceCheckArgs, EvidenceManifest, EvidencePack, Packed, evidence_pack,
+};
 pub use export::{Asked, ExportArgs, export};
 pub use export_file::{Counted, FORMAT, Format, Manifest, Selection};
 pub use export_log::ExportLog;
@@ -56,5 +58,6 @@ pub use signed_head::{HeadArgs, NotaryKeyArgs};
 pub use state::{StateArgs, StateAt, state_at};
 pub use verify::{Finding, Head, Pace, Rule, Verification, VerifyArgs, verify};
 pub use what_if::{
-    AnomalyRule, OtherPrice, OtherPromotion, OtherTax, Outcome, PriceChange, SideBySide, Sums, Supposed, UnusualDay, WhatIfArgs, what_if,
+    AnomalyRule, OtherPrice, OtherPromotion, OtherTax, Outcome, PriceChange, SideBySide, Sums, Supposed, UnusualDay, WhatIfArgs,
+    what_if,
 };

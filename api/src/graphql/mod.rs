@@ -39,6 +39,7 @@ mod own;
 mod page;
 mod payment;
 mod payment_mutations;
+mod permissions;
 mod person;
 mod person_mutations;
 pub(crate) mod personal;
@@ -58,8 +59,6 @@ mod security_mutations;
 mod stock;
 mod stock_mutations;
 mod subscription;
-#[cfg(test)]
-mod tests;
 mod user_error;
 mod user_error_code;
 mod variant;
@@ -72,6 +71,7 @@ use async_graphql::{MergedObject, Schema as GraphQlSchema};
 pub(crate) use command::idempotency_key;
 pub(crate) use execute::{Prepared, RequestContext};
 use page::List;
+pub use permissions::permission_matrix;
 
 /// The schema with its roots.
 pub(crate) type Schema = GraphQlSchema<Query, Mutation, subscription::Root>;
@@ -154,7 +154,9 @@ pub(crate) fn schema() -> Schema {
         .override_output_type_description::<List<rights_query::AccessEntry>>("A page of refusals.")
         .override_output_type_description::<List<audit_query::AuditEntry>>("A page of the audit.")
         .override_output_type_description::<List<webhook::Webhook>>("A page of webhooks.")
-        .override_output_type_description::<List<person::PersonRecord>>("A page of persons whom somebody asked to erase or to keep.")
+        .override_output_type_description::<List<person::PersonRecord>>(
+            "A page of persons whom somebody asked to erase or to keep.",
+        )
         .override_output_type_description::<List<webhook::WebhookFailure>>("A page of events that could not be delivered.")
         .finish()
 }

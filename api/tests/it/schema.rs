@@ -16,6 +16,17 @@ fn the_schema_is_the_one_that_is_checked_in() {
     assert!(sdl == checked_in, "the schema has changed; look at the change, then run this test once with UPDATE=1");
 }
 
+#[tokio::test]
+async fn the_permission_matrix_is_the_one_that_is_checked_in() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/permissions.md");
+    let matrix = api::graphql::permission_matrix().await;
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, &matrix).unwrap();
+    }
+    let checked_in = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(matrix == checked_in, "rights have changed; look at the change, then run this test once with UPDATE=1");
+}
+
 const INTROSPECTION: &str = "{ __schema { types { name kind description fields(includeDeprecated: true) { name description \
      args { name description } } inputFields { name description } enumValues(includeDeprecated: true) { name description } } } }";
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use domain::{
     AddOrderNote, AdjustStock, CancelOrder, CartLineChange, Checkout, ConfirmPayment, CountStock, CreateCart, Decision,
     DeliverFulfilment, EndPromotion, FulfilOrder, GatewayOutcome, NewPrice, QuantityChange, ReceiveStock, RecordGatewayOutcomes,
-    RequestCapture, RequestRefund, RequestVoid, ReturnItems, SealedText, SetCartDetails, SetCartLines, SetStockPolicy, SetVariantPrice,
-    StartProcessing, StoreConfig, TransferStock,
+    RequestCapture, RequestRefund, RequestVoid, ReturnItems, SealedText, SetCartDetails, SetCartLines, SetStockPolicy,
+    SetVariantPrice, StartProcessing, StoreConfig, TransferStock,
 };
 use event_schemas::{
     AdjustmentReason, CancelledBy, CartId, CountryCode, CouponCode, Currency, FulfilmentId, LocationId, Money, OrderId,

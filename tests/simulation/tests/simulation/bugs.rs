@@ -5,7 +5,8 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use domain::{Change, Decision, Refusal, State, States, World as Known};
 use event_schemas::{
-    CommerceEvent, LocationId, PaymentEvent, Position, Proposed, Recorded, Sequence, Sku, StockEvent, StockReceived, StreamId, Timestamp,
+    CommerceEvent, LocationId, PaymentEvent, Position, Proposed, Recorded, Sequence, Sku, StockEvent, StockReceived, StreamId,
+    Timestamp,
 };
 use event_store::{AppendError, Progress, Snapshot, Task};
 
