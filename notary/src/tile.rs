@@ -172,7 +172,7 @@ impl Leaves {
             }
             let hashes = &mut self.levels[level];
             hashes.push(hash);
-            if hashes.len() % usize::from(TILE_WIDTH) == 0 {
+            if hashes.len().is_multiple_of(usize::from(TILE_WIDTH)) {
                 next = Some(fold(&hashes[hashes.len() - usize::from(TILE_WIDTH)..]));
                 level += 1;
             }
@@ -232,7 +232,8 @@ mod tests {
                 assert_eq!(root(&leaves, u64::from(n)).unwrap(), tree.root(), "of {n} leaves");
                 resumed.push(subtrees(&leaves, u64::from(n)).unwrap());
             }
-            (leaves.push(leaf(n)), tree.push(leaf(n)));
+            leaves.push(leaf(n));
+            tree.push(leaf(n));
         }
         for mut older in resumed {
             (older.size() as u32..70_000).for_each(|n| older.push(leaf(n)));

@@ -80,11 +80,14 @@ pub struct Persons {
     shared: Arc<Shared>,
 }
 
+/// Pages of keys as they were read, and when.
+type Pages = LruCache<Uuid, (Instant, Arc<BTreeMap<u8, Key>>)>;
+
 struct Shared {
     vault: Vault,
     /// Persons whose keys are written and whom nobody has been given yet.
     unused: AsyncMutex<Vec<PersonId>>,
-    pages: Mutex<LruCache<Uuid, (Instant, Arc<BTreeMap<u8, Key>>)>>,
+    pages: Mutex<Pages>,
 }
 
 impl Persons {
@@ -291,7 +294,7 @@ impl Persons {
         format!("person/{}", self.shared.vault.blind("customer", customer.as_str()))
     }
 
-    fn pages(&self) -> MutexGuard<'_, LruCache<Uuid, (Instant, Arc<BTreeMap<u8, Key>>)>> {
+    fn pages(&self) -> MutexGuard<'_, Pages> {
         self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,6 @@
 
 use api::access::Role;
 use event_schemas::{Proposed, StreamId, Timestamp};
-use event_store::Log as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -297,7 +297,7 @@ async fn columns(server: &Server, names: &[String]) -> Vec<Option<Person>> {
 }
 
 /// Operations after which the token that asked for them does not hold any more.
-const LAST: [&str; 2] = ["logout", "sessionsEndAll"];
+const LAST: [&str; 3] = ["logout", "sessionsEndAll", "accountDelete"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_cell_of_the_matrix_is_what_the_shop_answers() {

@@ -147,5 +147,7 @@ async fn a_socket_is_closed_when_its_token_ends() {
     let token = server.token(Role::Auditor, Duration::from_secs(10));
     let mut socket = Socket::ready(&server, Some(token)).await;
     socket.subscribe("1", "subscription { events { position } }").await;
+    // That an auditor looks is an event itself.
+    assert_eq!(socket.next().await["payload"]["data"], json!({ "events": { "position": 1 } }));
     assert_eq!(tokio::time::timeout(Duration::from_secs(60), socket.next()).await.unwrap(), json!(4403));
 }

@@ -36,6 +36,13 @@ impl Events {
         Self::of(request.bearer_auth(server.token(Role::Auditor, ttl))).await
     }
 
+    /// As [`Self::followed`], once what the auditor is shown has become the first event itself.
+    async fn followed_in_silence(server: &Server, ttl: Duration) -> Self {
+        let mut events = Self::followed(server, ttl).await;
+        assert_eq!(events.answer().await["data"], json!({ "events": { "position": 1 } }));
+        events
+    }
+
     /// The next lines up to an empty one, which may be a comment; none at the end of the response.
     async fn block(&mut self) -> Option<String> {
         loop {
@@ -161,7 +168,7 @@ async fn a_request_that_is_refused_is_answered_as_others_are() {
 #[tokio::test]
 async fn a_stream_that_is_silent_shows_that_it_is_alive() {
     let server = Server::start().await;
-    let mut events = Events::followed(&server, Duration::from_secs(600)).await;
+    let mut events = Events::followed_in_silence(&server, Duration::from_secs(600)).await;
     for _ in 0..2 {
         assert_eq!(events.block().await.as_deref(), Some(":"));
     }
@@ -171,7 +178,7 @@ async fn a_stream_that_is_silent_shows_that_it_is_alive() {
 async fn a_stream_ends_with_the_token() {
     let server = Server::start().await;
     // Tokens end on whole seconds, so this one lives for nine seconds at least: enough to subscribe on a busy machine.
-    let mut events = Events::followed(&server, Duration::from_secs(10)).await;
+    let mut events = Events::followed_in_silence(&server, Duration::from_secs(10)).await;
     assert_eq!(code(&events.answer().await), "UNAUTHENTICATED");
     events.ends().await;
 }
