@@ -86,7 +86,7 @@ impl Notes {
     }
 
     /// What is to be written now; see [`Notes::landed`].
-    fn to_write(&mut self) -> Vec<AuditEvent> {
+    fn take_waiting(&mut self) -> Vec<AuditEvent> {
         for (look, before) in std::mem::take(&mut self.on_its_way) {
             let seen = self.waiting.entry(look).or_insert_with(|| before.clone());
             seen.fields.extend(before.fields);
@@ -206,7 +206,7 @@ impl AuditLog {
 
     /// Writes what waits; whether all of it is written.
     async fn write(&self) -> bool {
-        let events = self.notes().to_write();
+        let events = self.notes().take_waiting();
         for some in events.chunks(AT_ONCE) {
             match self.submit(some.to_vec()).await {
                 Ok(()) => {}
@@ -304,14 +304,14 @@ mod tests {
         assert_eq!(notes.note(shown("support:ana", WAITING, "email"), now), Err(NotRecorded));
         assert_eq!(notes.note(shown("support:ana", 0, "note"), now), Ok(true), "it goes with what waits");
         let later = now + chrono::TimeDelta::seconds(5);
-        assert_eq!(notes.to_write().len(), 1 + WAITING.div_ceil(100));
+        assert_eq!(notes.take_waiting().len(), 1 + WAITING.div_ceil(100));
         assert_eq!(notes.note(shown("support:ana", WAITING, "email"), later), Err(NotRecorded), "it is not written yet");
         // The write failed: all of it is written again, with what came meanwhile.
-        assert_eq!(notes.to_write().len(), 1 + WAITING.div_ceil(100));
+        assert_eq!(notes.take_waiting().len(), 1 + WAITING.div_ceil(100));
         let first = notes.on_its_way.get(&("support:ana".to_owned(), None, "person/0".to_owned())).unwrap();
         assert_eq!((notes.on_its_way.len(), first.fields.len(), first.since), (WAITING, 2, now));
         notes.landed();
-        assert!(notes.to_write().is_empty());
+        assert!(notes.take_waiting().is_empty());
         assert_eq!(notes.note(shown("support:ana", WAITING, "email"), later), Ok(true));
     }
 }

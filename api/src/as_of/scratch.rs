@@ -65,9 +65,8 @@ async fn wait(views: &Views, shown: &Shown) {
             tracing::info!(position = reached(&freshness), of = shown.end.position, "building the views as they were");
         }
         // A runner that fails tries again, and says why; one that has ended sends nothing any more.
-        match tokio::time::timeout(TELL, watch.changed()).await {
-            Ok(Err(_)) => break,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(TELL, watch.changed()).await {
+            break;
         }
     }
     tracing::info!(position = shown.end.position, ms = begun.elapsed().as_millis(), "the views are as they were");

@@ -153,6 +153,9 @@ fn sha256(bytes: &[u8]) -> String {
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What becomes of the bytes of a file.
+type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+
 #[tokio::test]
 async fn whatever_is_changed_in_a_pack_is_named_even_if_the_manifest_was_made_to_fit() {
     let folder = TempDir::new().unwrap();
@@ -164,7 +167,7 @@ async fn whatever_is_changed_in_a_pack_is_named_even_if_the_manifest_was_made_to
     let text = |from: &'static str, to: &'static str| {
         move |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replacen(from, to, 1).into_bytes()
     };
-    let cases: [(&str, Box<dyn Fn(Vec<u8>) -> Vec<u8>>, bool, &str); 4] = [
+    let cases: [(&str, Change, bool, &str); 4] = [
         ("trial-balance.csv", Box::new(text("4800", "4900")), false, "trial-balance.csv was changed"),
         ("digests.bin", Box::new(flip), true, "their root is"),
         ("rights.json", Box::new(text("\\\"support\\\"", "\\\"finance\\\"")), true, "changes of rights are in the log"),
