@@ -9,7 +9,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -88,13 +91,15 @@ struct Shared {
     /// Persons whose keys are written and whom nobody has been given yet.
     unused: AsyncMutex<Vec<PersonId>>,
     pages: Mutex<Pages>,
+    /// Whether something destroyed may still be on the store's disk. So it is at first: an earlier process may have died.
+    purge_due: AtomicBool,
 }
 
 impl Persons {
     /// The persons whose keys are in a vault.
     pub fn new(vault: Vault) -> Self {
         let (unused, pages) = (AsyncMutex::default(), Mutex::new(LruCache::new(MOST_PAGES)));
-        Self { shared: Arc::new(Shared { vault, unused, pages }) }
+        Self { shared: Arc::new(Shared { vault, unused, pages, purge_due: AtomicBool::new(true) }) }
     }
 
     /// Somebody who was not known before, with a key of their own.
@@ -177,17 +182,17 @@ impl Persons {
         }
     }
 
-    /// Opens every sealed text of a JSON document, such as an event's payload, wherever it stands: the value takes the text's
-    /// place, and null when the person was erased.
+    /// Opens the texts of an event's payload that are sealed (`Recorded::sealed_texts`): the value takes the text's place, and
+    /// null when the person was erased. Any other text stays as it is, also when it looks sealed: somebody typed it.
     ///
     /// # Errors
     /// As [`Persons::open`].
-    pub async fn open_json(&self, document: &mut Value) -> Result<(), PersonError> {
+    pub async fn open_json(&self, document: &mut Value, sealed: &BTreeMap<String, PersonId>) -> Result<(), PersonError> {
         let mut rest = vec![document];
         while let Some(value) = rest.pop() {
             match value {
                 Value::String(text) => {
-                    if event_schemas::sealed_for(text).is_some()
+                    if sealed.contains_key(text)
                         && let Ok(personal) = Personal::<Value>::parse(text.as_str())
                     {
                         *value = self.open(&personal).await?.unwrap_or(Value::Null);
@@ -207,10 +212,31 @@ impl Persons {
     /// [`PersonError::Vault`]: some keys may be destroyed then, and it must be repeated.
     pub async fn destroy(&self, persons: &[PersonId]) -> Result<(), PersonError> {
         for person in persons {
-            self.destroy_one(*person).await?;
+            self.destroy_key(*person).await?;
         }
         // Also when nothing was there: an earlier call may have died before this.
-        Ok(self.shared.vault.purge().await?)
+        self.purge().await
+    }
+
+    /// Frees the store's disk of what was destroyed. When that fails it stays due.
+    ///
+    /// # Errors
+    /// [`PersonError::Vault`].
+    pub async fn purge(&self) -> Result<(), PersonError> {
+        self.shared.purge_due.store(false, SeqCst);
+        let purged = self.shared.vault.purge().await;
+        if purged.is_err() {
+            self.shared.purge_due.store(true, SeqCst);
+        }
+        Ok(purged?)
+    }
+
+    /// [`Persons::purge`], if a key was destroyed since it last succeeded, or it never did in this process.
+    ///
+    /// # Errors
+    /// [`PersonError::Vault`].
+    pub async fn purge_if_due(&self) -> Result<(), PersonError> {
+        if self.shared.purge_due.load(SeqCst) { self.purge().await } else { Ok(()) }
     }
 
     /// Forgets who a customer is. May be repeated.
@@ -222,7 +248,11 @@ impl Persons {
         Ok(())
     }
 
-    async fn destroy_one(&self, person: PersonId) -> Result<(), PersonError> {
+    /// Destroys the key of a person; the store's disk may still have it until [`Persons::purge`]. May be repeated.
+    ///
+    /// # Errors
+    /// [`PersonError::Vault`].
+    pub async fn destroy_key(&self, person: PersonId) -> Result<(), PersonError> {
         let (page, place) = place_of(person);
         let name = page_name(page);
         for _ in 0..ATTEMPTS {
@@ -231,8 +261,11 @@ impl Persons {
             if entry.value.keys.remove(&place).is_none() {
                 return Ok(());
             }
+            self.shared.purge_due.store(true, SeqCst);
             match self.shared.vault.put(&name, Some(entry.version), &entry.value, None).await {
                 Ok(_) => {
+                    // Whoever purged in between did not see this.
+                    self.shared.purge_due.store(true, SeqCst);
                     self.pages().pop(&page);
                     return Ok(());
                 }

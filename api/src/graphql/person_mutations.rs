@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
-use domain::{ChangePersons, PersonCommand};
+use domain::{Change, ChangePersons, PersonCommand};
 
 use crate::{
     access::{Caller, Permission, sees},
@@ -123,15 +123,12 @@ async fn changed<I: MutationInput>(
     command: PersonCommand,
 ) -> Result<PersonPayload, Error> {
     let ids: Vec<_> = found.persons.iter().copied().collect();
-    let erases = matches!(command, PersonCommand::Approve { .. } | PersonCommand::Erase { needs_approval: false, .. });
     let outcome = match carry_out(ctx, operation, input, |_, _| Ok(ChangePersons { persons: ids, command })).await? {
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
     let shop = ctx.data::<Arc<Shop>>()?;
-    if erases {
-        destroy(shop, &found).await;
-    }
+    destroy(shop, &outcome.changes).await;
     let shown = read_back(ctx, outcome.position).await;
     Ok(PersonPayload {
         person: if shown { person::told(ctx, found).await? } else { None },
@@ -142,10 +139,8 @@ async fn changed<I: MutationInput>(
 }
 
 /// The log has said it: what fails now is done again until it succeeds.
-async fn destroy(shop: &Shop, found: &Found) {
-    let persons: Vec<_> = found.persons.iter().copied().collect();
-    let customers: Vec<_> = found.customers.iter().cloned().collect();
-    if let Err(error) = persons::finish(shop, &persons, &customers).await {
+async fn destroy(shop: &Shop, changes: &[Change]) {
+    if let Err(error) = persons::finish(shop, &persons::erased_in(changes)).await {
         tracing::warn!(%error, "an erasure could not be carried out at once; it is tried again");
     }
 }
@@ -248,9 +243,7 @@ impl PersonMutation {
             Ok(outcome) => outcome,
             Err(refused) => return Ok(refused.into()),
         };
-        if !needs_approval {
-            destroy(shop, &found).await;
-        }
+        destroy(shop, &outcome.changes).await;
         Ok(AccountDeletePayload { deleted: Some(!needs_approval), position: Long::of(outcome.position), ..Default::default() })
     }
 }

@@ -162,14 +162,12 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
         }
         other => other,
     };
-    let erases = matches!(command, PersonCommand::Approve { .. } | PersonCommand::Erase { needs_approval: false, .. });
     let ids: Vec<_> = found.persons.iter().copied().collect();
     let decision = ChangePersons { persons: ids.clone(), command };
     let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
-    if erases {
-        let customers: Vec<_> = found.customers.iter().cloned().collect();
-        persons::finish(shop, &ids, &customers).await?;
-    }
+    let erased = persons::erased_in(&outcome.changes);
+    let erases = !erased.is_empty();
+    persons::finish(shop, &erased).await?;
     let answer = json!({
         "persons": ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "position": outcome.position,

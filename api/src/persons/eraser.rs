@@ -2,7 +2,8 @@
 
 use std::{sync::Weak, time::Duration};
 
-use event_schemas::{AccountId, CustomerId, PersonId, Position};
+use domain::Change;
+use event_schemas::{AccountId, CommerceEvent, CustomerId, PersonEvent, PersonId, Position};
 use identity::{IdentityError, Origin};
 
 use crate::{persons::PersonsError, shop::Shop};
@@ -15,70 +16,158 @@ const PAGE: u32 = 500;
 /// Who removes accounts of those who were erased.
 const ACTOR: &str = "process:erasure";
 
-/// Destroys what is left of persons whom the log says to be erased: their keys, who their customer is, and the account. May be
-/// repeated.
+/// Somebody whom the log says to be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Erased {
+    person: PersonId,
+    /// The customer that they were.
+    customer: Option<CustomerId>,
+}
+
+/// Whom a decision erased: of these the keys go, and of nobody else, whoever was looked for.
+pub(crate) fn erased_in(changes: &[Change]) -> Vec<Erased> {
+    let erased = |change: &Change| match &change.event {
+        CommerceEvent::Person(PersonEvent::PersonErased(event)) => {
+            let person = change.stream.aggregate_id.parse().ok()?;
+            Some(Erased { person, customer: event.customer_id.clone() })
+        }
+        _ => None,
+    };
+    changes.iter().filter_map(erased).collect()
+}
+
+/// Destroys what is left of persons whom the log says to be erased, and cleans the vault's disk. May be repeated.
 ///
 /// # Errors
-/// When a store fails; some of it may be done then.
-pub(crate) async fn finish(shop: &Shop, persons: &[PersonId], customers: &[CustomerId]) -> Result<(), PersonsError> {
-    for customer in customers {
-        shop.persons.forget_customer(customer).await?;
-        if let Ok(account) = customer.as_str().parse::<AccountId>() {
-            let origin = Origin { actor: ACTOR.to_owned(), ..Origin::default() };
-            match shop.accounts.remove(account, &origin).await {
-                Ok(_) => {}
-                // There is none, or it is the last administrator's, who stays.
-                Err(IdentityError::Refused(refusal)) => tracing::debug!(%account, %refusal, "no account was removed"),
-                Err(error) => return Err(error.into()),
-            }
+/// The first failure of a store; all that could be done is done then, and the rest is tried again.
+pub(crate) async fn finish(shop: &Shop, erased: &[Erased]) -> Result<(), PersonsError> {
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let done = without_purge(shop, erased).await;
+    shop.persons.purge().await?;
+    done
+}
+
+/// As [`finish`], for whoever cleans the vault's disk later: until then, what was destroyed may be on it.
+///
+/// # Errors
+/// As [`finish`].
+pub(crate) async fn without_purge(shop: &Shop, erased: &[Erased]) -> Result<(), PersonsError> {
+    let mut first = Ok(());
+    for one in erased {
+        if let Err(error) = carry_out(shop, one).await {
+            tracing::warn!(person = %one.person, %error, "an erasure could not be carried out yet; it is tried again");
+            first = first.and(Err(error));
         }
     }
-    Ok(shop.persons.destroy(persons).await?)
+    first
+}
+
+/// The key comes first: it is what was promised. Who the customer was is forgotten last: it tells that something is left.
+async fn carry_out(shop: &Shop, erased: &Erased) -> Result<(), PersonsError> {
+    shop.persons.destroy_key(erased.person).await?;
+    let Some(customer) = &erased.customer else { return Ok(()) };
+    if let Some(account) = account_of(customer) {
+        let origin = Origin { actor: ACTOR.to_owned(), ..Origin::default() };
+        match shop.accounts.remove(account, &origin).await {
+            Ok(_) => {}
+            // There is none, or it is the last administrator's, who stays.
+            Err(IdentityError::Refused(refusal)) => tracing::debug!(%account, %refusal, "no account was removed"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Who came back since is somebody else.
+    if shop.persons.known_customer(customer).await? == Some(erased.person) {
+        shop.persons.forget_customer(customer).await?;
+    }
+    Ok(())
+}
+
+fn account_of(customer: &CustomerId) -> Option<AccountId> {
+    customer.as_str().parse().ok()
 }
 
 /// Carries out what was left undone, from a start on and now and again. Every erasure of the log is looked at once in a
 /// process: a vault may have been restored from a backup that still had the keys.
 pub(crate) async fn keep_erased(shop: Weak<Shop>) {
-    let mut seen: Position = 0;
+    let mut rounds = Rounds::default();
     while let Some(shop) = shop.upgrade() {
-        match look(&shop, &mut seen).await {
+        match rounds.look(&shop).await {
             Ok(0) => {}
             Ok(erased) => tracing::info!(erased, "keys of persons whom the log says to be erased were destroyed"),
-            Err(error) => tracing::warn!(%error, "an erasure could not be carried out yet; it is tried again"),
+            Err(error) => tracing::warn!(%error, "erasures could not be looked at; it is tried again"),
+        }
+        // Also what others left on the disk: whoever destroyed a key and could not clean up, or died before.
+        if let Err(error) = shop.persons.purge_if_due().await {
+            tracing::warn!(%error, "the vault's disk could not be cleaned after an erasure; it is tried again");
         }
         drop(shop);
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Looks at erasures after a position; how many were still to be carried out.
-async fn look(shop: &Shop, seen: &mut Position) -> Result<u64, PersonsError> {
-    let mut done = 0;
-    loop {
-        let after = *seen;
-        let page = shop.views.read(move |reader| reader.erased_after(after, PAGE)).await?;
-        let Some(last) = page.last() else { return Ok(done) };
-        let full = page.len() == PAGE as usize;
-        let mut left = Vec::new();
-        for row in &page {
-            let known = match &row.customer_id {
-                Some(customer) => shop.persons.known_customer(customer).await? == Some(row.person_id),
-                None => false,
-            };
-            if known || shop.persons.is_readable(row.person_id).await? {
-                left.push(row);
+/// How far erasures were looked at.
+#[derive(Default)]
+struct Rounds {
+    seen: Position,
+    /// Those before that could not be carried out yet.
+    left: Vec<Erased>,
+}
+
+impl Rounds {
+    /// Looks at what is left and at erasures since; how many were carried out. One that fails holds up no other.
+    async fn look(&mut self, shop: &Shop) -> Result<u64, PersonsError> {
+        let mut done = 0;
+        for erased in std::mem::take(&mut self.left) {
+            done += self.one(shop, erased).await;
+        }
+        loop {
+            let after = self.seen;
+            let page = shop.views.read(move |reader| reader.erased_after(after, PAGE)).await?;
+            let Some(last) = page.last() else { return Ok(done) };
+            // Several persons are erased by one append, each at its own position.
+            self.seen = last.position;
+            let full = page.len() == PAGE as usize;
+            for row in page {
+                done += self.one(shop, Erased { person: row.person_id, customer: row.customer_id }).await;
+            }
+            if !full {
+                return Ok(done);
             }
         }
-        if !left.is_empty() {
-            let persons: Vec<_> = left.iter().map(|row| row.person_id).collect();
-            let customers: Vec<_> = left.iter().filter_map(|row| row.customer_id.clone()).collect();
-            finish(shop, &persons, &customers).await?;
-            done += left.len() as u64;
+    }
+
+    /// Whether something was left to do, and is done: 1 or 0.
+    async fn one(&mut self, shop: &Shop, erased: Erased) -> u64 {
+        let done = async {
+            let due = is_left(shop, &erased).await?;
+            if due {
+                carry_out(shop, &erased).await?;
+            }
+            Ok::<_, PersonsError>(due)
+        };
+        match done.await {
+            Ok(done) => done.into(),
+            Err(error) => {
+                tracing::warn!(person = %erased.person, %error, "an erasure could not be carried out yet; it is tried again");
+                self.left.push(erased);
+                0
+            }
         }
-        // Several persons are erased by one append, each at its own position.
-        *seen = last.position;
-        if !full {
-            return Ok(done);
-        }
+    }
+}
+
+async fn is_left(shop: &Shop, erased: &Erased) -> Result<bool, PersonsError> {
+    if shop.persons.is_readable(erased.person).await? {
+        return Ok(true);
+    }
+    let Some(customer) = &erased.customer else { return Ok(false) };
+    if shop.persons.known_customer(customer).await? == Some(erased.person) {
+        return Ok(true);
+    }
+    match account_of(customer) {
+        Some(account) => Ok(shop.accounts.profile(account).await?.is_some()),
+        None => Ok(false),
     }
 }

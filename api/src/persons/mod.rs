@@ -11,7 +11,7 @@ mod retention;
 
 pub use command::{PersonArgs, run};
 pub(crate) use copy::copy_of;
-pub(crate) use eraser::{finish, keep_erased};
+pub(crate) use eraser::{erased_in, finish, keep_erased, without_purge};
 pub(crate) use found::{Found, Whom, find, with_a_key};
 pub(crate) use retention::keep_short;
 pub use retention::{Retention, RetentionError};
@@ -36,6 +36,9 @@ pub(crate) enum PersonsError {
     /// Accounts cannot be used.
     #[error(transparent)]
     Accounts(#[from] IdentityError),
+    /// An event of the log cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] event_schemas::DecodeError),
     /// The engine did not take a command.
     #[error(transparent)]
     Command(#[from] engine::CommandError),

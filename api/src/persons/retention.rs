@@ -9,7 +9,7 @@ use event_schemas::{CartId, Metadata, PersonId};
 use projections::CartState;
 
 use crate::{
-    persons::{PersonsError, finish},
+    persons::{PersonsError, erased_in, without_purge},
     shop::Shop,
 };
 
@@ -50,8 +50,12 @@ impl FromStr for Retention {
 pub(crate) async fn keep_short(shop: Weak<Shop>, retention: Retention) {
     tokio::time::sleep(FIRST).await;
     while let Some(shop) = shop.upgrade() {
-        match look(&shop, retention).await {
-            Ok(0) => {}
+        let looked = look(&shop, retention).await;
+        // Once for all that were erased; when it fails, the process that looks for erasures tries it again.
+        if let Err(error) = shop.persons.purge_if_due().await {
+            tracing::warn!(%error, "the vault's disk could not be cleaned after an erasure; it is tried again");
+        }
+        match looked {
             Ok(erased) => tracing::info!(erased, days = retention.days, "persons known from expired carts only were erased"),
             Err(error) => tracing::warn!(%error, "the rule of retention could not be followed yet; it is tried again"),
         }
@@ -72,7 +76,11 @@ async fn look(shop: &Shop, retention: Retention) -> Result<u64, PersonsError> {
             let is_old = cart.state == CartState::Expired && cart.updated_at < before && cart.customer_id.is_none();
             let Some(person) = cart.person_id.filter(|_| is_old) else { continue };
             if shop.persons.is_readable(person).await? && is_known_from_old_carts_only(shop, person, before).await? {
-                erased += u64::from(erase(shop, person, retention).await?);
+                match erase(shop, person, retention).await {
+                    Ok(done) => erased += u64::from(done),
+                    // It holds up nobody else, and is tried again in the next round.
+                    Err(error) => tracing::warn!(%person, %error, "a person could not be erased yet by the rule of retention"),
+                }
             }
         }
     }
@@ -104,15 +112,16 @@ async fn erase(shop: &Shop, person: PersonId, retention: Retention) -> Result<bo
         customer_id: None,
         needs_approval: false,
     };
-    match shop.engine.submit(ChangePersons { persons: vec![person], command }, metadata).await {
-        Ok(_) => {}
+    let outcome = match shop.engine.submit(ChangePersons { persons: vec![person], command }, metadata).await {
+        Ok(outcome) => outcome,
         Err(CommandError::Refused(refusal)) => {
             tracing::debug!(%person, %refusal, "a person is kept beyond the rule of retention");
             return Ok(false);
         }
         Err(error) => return Err(error.into()),
-    }
-    finish(shop, &[person], &[]).await?;
+    };
+    // What fails now is done by the process that looks for it.
+    without_purge(shop, &erased_in(&outcome.changes)).await?;
     Ok(true)
 }
 
