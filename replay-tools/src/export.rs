@@ -16,6 +16,7 @@ use crate::{
     export_file::{FORMAT, schema_digests},
     export_log::sha256,
     export_sink::{Sink, part_of, reopen},
+    export_source::Source,
     hex, json, open,
 };
 
@@ -132,10 +133,10 @@ pub async fn export(log: &dyn Log, out: &Path, asked: Asked) -> Result<Manifest,
         sha256: None,
         selection,
     };
-    begin(out, &manifest, resume)?;
-    let mut tally = Tally::new(from);
+    begin(log, out, &manifest, resume).await?;
+    let mut tally = Tally::of(&manifest);
     let mut sink = Sink::open(out, format, |record| tally.take(record))?;
-    tally.belongs_to(log, out, to).await?;
+    tally.belongs_to(log, out, &manifest).await?;
     let mut progress = Progress::new("exporting", to + 1 - from);
     let mut after = tally.last.unwrap_or(from - 1);
     while after < to {
@@ -165,7 +166,7 @@ pub async fn export(log: &dyn Log, out: &Path, asked: Asked) -> Result<Manifest,
 }
 
 /// Makes sure that what is there is what is gone on with, or that nothing is.
-fn begin(out: &Path, plan: &Manifest, resume: bool) -> Result<(), Failure> {
+async fn begin(log: &dyn Log, out: &Path, plan: &Manifest, resume: bool) -> Result<(), Failure> {
     let part = part_of(out);
     let found = [out, &part].into_iter().find(|path| path.exists());
     if let Some(found) = found {
@@ -180,48 +181,92 @@ fn begin(out: &Path, plan: &Manifest, resume: bool) -> Result<(), Failure> {
             return Err(Failure::Refused(format!("{shown} is an export of another log, beginning, selection or format")));
         }
     }
+    if !out.exists() {
+        return plan.write(&part);
+    }
+    let tally = whole(out, plan)?;
+    // While a plan is there, the manifest may be of before the crash.
+    if !Manifest::path_of(&part).exists() {
+        let known = Manifest::of(out)?;
+        let is_same_file = known.sha256.is_none_or(|known| sha256(out).is_ok_and(|found| found == known));
+        if !is_same_file || (known.events, known.root) != (tally.tree.size(), hex(&tally.tree.root())) {
+            return Err(changed(out));
+        }
+    }
+    tally.belongs_to(log, out, plan).await?;
     plan.write(&part)?;
-    if out.exists() { reopen(out, plan.encoding) } else { Ok(()) }
+    reopen(out, plan.encoding)
+}
+
+/// What a file holds that was written whole, so that nothing in it may be wrong.
+fn whole(out: &Path, plan: &Manifest) -> Result<Tally, Failure> {
+    let mut tally = Tally::of(plan);
+    for placed in Source::open(out, plan.encoding)?.from(0).map_err(Failure::file(out))? {
+        if !placed.is_ok_and(|(record, _)| tally.take(&record)) {
+            return Err(changed(out));
+        }
+    }
+    Ok(tally)
+}
+
+fn changed(out: &Path) -> Failure {
+    let shown = out.display();
+    Failure::Refused(format!("{shown} is not what was exported: it was changed since, and nothing is added to it"))
 }
 
 /// What was written so far.
 struct Tally {
     from: Position,
+    selection: Selection,
     tree: Tree,
     counts: BTreeMap<(String, u32), u64>,
     last: Option<Position>,
-    digest: Option<[u8; 32]>,
 }
 
 impl Tally {
-    fn new(from: Position) -> Self {
-        Self { from, tree: Tree::default(), counts: BTreeMap::new(), last: None, digest: None }
+    /// Of an export that has nothing yet.
+    fn of(plan: &Manifest) -> Self {
+        let (from, selection) = (plan.from, plan.selection.clone());
+        Self { from, selection, tree: Tree::default(), counts: BTreeMap::new(), last: None }
     }
 
     /// Counts an event, if it can stand behind those before.
     fn take(&mut self, record: &Recorded) -> bool {
-        let is_next = record.position > self.last.unwrap_or(self.from - 1) && record.is_intact();
-        if is_next {
+        let (next, found) = (self.last.unwrap_or(self.from - 1) + 1, record.position);
+        let is_next = if self.selection.is_everything() { found == next } else { found >= next };
+        let is_taken = is_next && record.is_intact() && self.selection.takes(&record.event);
+        if is_taken {
             self.tree.push(record.digest);
             let event = &record.event;
             *self.counts.entry((event.event_type.to_string(), event.event_version)).or_default() += 1;
-            (self.last, self.digest) = (Some(record.position), Some(record.digest));
+            self.last = Some(record.position);
         }
-        is_next
+        is_taken
     }
 
-    /// Whether the last event found in the file is the log's own, and the export goes as far.
-    async fn belongs_to(&self, log: &dyn Log, out: &Path, to: Position) -> Result<(), Failure> {
+    /// Whether the events found in the file are the log's own, all that it has up to there, and the export goes as far.
+    async fn belongs_to(&self, log: &dyn Log, out: &Path, plan: &Manifest) -> Result<(), Failure> {
         let Some(last) = self.last else { return Ok(()) };
-        let shown = out.display();
+        let (shown, to) = (out.display(), plan.to);
         if last > to {
             return Err(Failure::Refused(format!("{shown} goes up to position {last} already, and not only to {to}")));
         }
-        let ours = log.read(last - 1, 1).await?;
-        if ours.first().map(|record| record.digest) == self.digest {
+        let mut ours = Tree::default();
+        let mut after = self.from - 1;
+        while after < last {
+            let limit = usize::try_from(last - after).unwrap_or(PAGE).min(PAGE);
+            if self.selection.is_everything() {
+                log.digests(after, limit).await?.into_iter().for_each(|digest| ours.push(digest));
+            } else {
+                let read = log.read(after, limit).await?;
+                read.iter().filter(|record| self.selection.takes(&record.event)).for_each(|record| ours.push(record.digest));
+            }
+            after += limit as u64;
+        }
+        if (ours.size(), ours.root()) == (self.tree.size(), self.tree.root()) {
             return Ok(());
         }
-        Err(Failure::Refused(format!("the log has another event at position {last} than {shown}")))
+        Err(Failure::Refused(format!("the log has other events up to position {last} than {shown}")))
     }
 
     fn types(self) -> BTreeMap<String, BTreeMap<u32, Counted>> {

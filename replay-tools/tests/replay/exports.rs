@@ -130,6 +130,70 @@ async fn an_export_is_not_gone_on_with_from_another_log_or_for_something_else() 
 }
 
 #[tokio::test]
+async fn an_export_that_was_changed_or_is_of_another_history_is_not_gone_on_with() {
+    let (events, folder) = (shop::three_orders().events().to_vec(), TempDir::new().unwrap());
+    let (log, other) = (MemoryLog::new(), MemoryLog::new());
+    log.append(0, events.clone()).await.unwrap();
+    let mut forged = events;
+    forged[2].occurred_at -= chrono::TimeDelta::seconds(1);
+    other.append(0, forged).await.unwrap();
+    for format in FORMATS {
+        let name = |of: &str| folder.path().join(format!("{of}.{}", format.name()));
+        let (ours, theirs) = (name("ours"), name("theirs"));
+        let known = export(&log, &ours, asked(format, 1, 9, false)).await.unwrap();
+        let forged = export(&other, &theirs, asked(format, 1, 9, false)).await.unwrap();
+        let theirs = fs::read(&theirs).unwrap();
+        // Under the manifest of what it was, and under one that says that it is of this log.
+        for (manifest, expected) in
+            [(&known, "is not what was exported"), (&Manifest { log: log.id(), ..forged }, "other events")]
+        {
+            fs::write(&ours, &theirs).unwrap();
+            manifest.write(&ours).unwrap();
+            let refused = export(&log, &ours, asked(format, 1, 25, true)).await.unwrap_err().to_string();
+            assert!(refused.contains(expected), "{refused}");
+            assert!(fs::read(&ours).unwrap() == theirs && !beside(&ours, ".part").exists(), "it is as it was");
+        }
+        let part = beside(&name("broken"), ".part");
+        let group = part.join("00000000.parquet");
+        if format == Format::Parquet {
+            fs::create_dir(&part).unwrap();
+        }
+        fs::write(if format == Format::Parquet { &group } else { &part }, &theirs).unwrap();
+        known.write(&part).unwrap();
+        let refused = export(&log, &name("broken"), asked(format, 1, 25, true)).await.unwrap_err().to_string();
+        assert!(refused.contains("other events up to position 9"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_without_one_of_its_lines_is_not_gone_on_with() {
+    let (log, folder) = (log().await, TempDir::new().unwrap());
+    let orders = Selection { streams: vec!["order".to_owned()], types: Vec::new() };
+    for selection in [Selection::default(), orders] {
+        let asked = |to, resume| Asked { selection: selection.clone(), ..asked(Format::Jsonl, 1, to, resume) };
+        let (file, broken) = (folder.path().join("shop.jsonl"), folder.path().join("broken.jsonl"));
+        let known = export(&log, &file, asked(20, false)).await.unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let holed: String = text.split_inclusive('\n').enumerate().filter(|(line, _)| *line != 1).map(|(_, line)| line).collect();
+        fs::write(&file, &holed).unwrap();
+        let refused = export(&log, &file, asked(25, true)).await.unwrap_err().to_string();
+        assert!(refused.contains("is not what was exported"), "{refused}");
+        fs::write(beside(&broken, ".part"), &holed).unwrap();
+        known.write(&beside(&broken, ".part")).unwrap();
+        // What a hole leaves is cut off behind it where every position must be there, and refused where it may be left out.
+        let gone_on = export(&log, &broken, asked(20, true)).await;
+        if selection.is_everything() {
+            assert_eq!(gone_on.unwrap(), known);
+        } else {
+            assert!(gone_on.unwrap_err().to_string().contains("other events"));
+        }
+        for left in fs::read_dir(folder.path()).unwrap() {
+            fs::remove_file(left.unwrap().path()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn many_row_groups_are_one_table() {
     let mut pen = shop::Pen::new();
     pen.command("merchant:ana", vec![(shop::tea_stream(), shop::received(10_000))]);
