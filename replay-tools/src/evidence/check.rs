@@ -34,7 +34,7 @@ impl EvidenceCheckArgs {
         let mut checked = Checked::default();
         checked.files(&mut pack, &manifest)?;
         let leaves = checked.digests(&mut pack, &manifest)?;
-        checked.heads(&mut pack, &leaves, self.keys.known()?.as_ref())?;
+        checked.heads(&mut pack, &manifest, &leaves, self.keys.known()?.as_ref())?;
         checked.rights(&mut pack, &manifest)?;
         if pack.names().iter().any(|name| name == CONSISTENCY) {
             let proof: Consistency = pack.json(CONSISTENCY)?;
@@ -44,19 +44,22 @@ impl EvidenceCheckArgs {
             checked.says("the log begins with that of the last pack".to_owned(), Err("the pack has no proof of it".to_owned()));
         }
         checked.says(
-            "verify found nothing wrong when it was packed".to_owned(),
+            "whoever made the pack says that verify found nothing wrong".to_owned(),
             match manifest.ok {
                 true => Ok(()),
-                false => Err("it did: see verify.json".to_owned()),
+                false => Err("it found something: see verify.json".to_owned()),
             },
         );
         let ok = checked.wrong == 0;
         let EvidenceManifest { to, root, .. } = &manifest;
         let verdict = if ok { "the pack holds" } else { "THE PACK DOES NOT HOLD" };
-        let text = format!("{}{verdict}: positions 1 to {to}\nroot {root}\n", checked.text);
+        let text = format!("{}{CLAIMED}\n{verdict}: positions 1 to {to}\nroot {root}\n", checked.text);
         Ok(Report { ok, text, json: json!({ "ok": ok, "to": to, "root": root, "checks": checked.checks }) })
     }
 }
+
+/// What no digest and no signature in a pack bears out.
+const CLAIMED: &str = "only said by whoever made the pack: verify.json and the trial balance";
 
 /// That a proof is about this pack, and about the last one if that is known.
 fn belongs(proof: &Consistency, manifest: &EvidenceManifest, since: Option<&EvidenceManifest>) -> Result<(), String> {
@@ -122,7 +125,13 @@ impl Checked {
         Ok(leaves)
     }
 
-    fn heads(&mut self, pack: &mut EvidencePack, leaves: &Leaves, keys: Option<&KnownKeys>) -> Result<(), Failure> {
+    fn heads(
+        &mut self,
+        pack: &mut EvidencePack,
+        manifest: &EvidenceManifest,
+        leaves: &Leaves,
+        keys: Option<&KnownKeys>,
+    ) -> Result<(), Failure> {
         let text = String::from_utf8(pack.read(HEADS)?).map_err(|error| Failure::Refused(format!("{HEADS}: {error}")))?;
         let heads: Vec<SignedCheckpoint> = match read_heads(&text) {
             Ok(heads) => heads,
@@ -142,8 +151,13 @@ impl Checked {
             };
             self.says(format!("the head of {size} events {how}"), result);
         }
-        if heads.is_empty() && keys.is_some() {
-            self.says("a head was signed".to_owned(), Err("there is none in the pack".to_owned()));
+        // Whatever follows the last head that was signed could have been made up.
+        if let Some(keys) = keys {
+            let is_whole = |head: &SignedCheckpoint| {
+                keys.check(head).is_ok_and(|head| head.size == manifest.to && hex(&head.root) == manifest.root)
+            };
+            let result = heads.iter().any(is_whole).then_some(()).ok_or_else(|| "there is no such head in the pack".to_owned());
+            self.says(format!("all {} events and their root were signed", manifest.to), result);
         }
         Ok(())
     }

@@ -60,7 +60,13 @@ pub struct EvidenceArgs {
 
 impl EvidenceArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
+        // The heads are read before the end of the log is: what is signed meanwhile is not beyond it.
+        let mut heads = Vec::new();
+        for file in &self.heads {
+            heads.extend(heads_of(file)?);
+        }
         let mut log = open(&self.log.log).await?;
+        let log_end = log.head().await?.position;
         match self.to {
             Some(Moment::Occurred(_)) => {
                 let why = "a pack is about a beginning of the log: give a position, or a time by which it was recorded";
@@ -69,13 +75,9 @@ impl EvidenceArgs {
             Some(moment) => log = Arc::new(PastLog::at(log, moment).await?),
             None => {}
         }
-        let mut heads = Vec::new();
-        for file in &self.heads {
-            heads.extend(heads_of(file)?);
-        }
         let key = self.sign_with.as_deref().map(signing_key).transpose()?;
         let since = self.since.as_deref().map(|since| EvidencePack::open(since)?.manifest()).transpose()?;
-        let asked = Evidence { heads, keys: self.keys.known()?.unwrap_or_default(), key, since };
+        let asked = Evidence { heads, keys: self.keys.known()?.unwrap_or_default(), key, since, log_end };
         let manifest = evidence_pack(log, &self.out, asked).await?;
         let EvidenceManifest { to, root, ok, files, .. } = &manifest;
         let words = if *ok { "nothing is wrong" } else { "SOMETHING IS WRONG, as the report in it says" };
@@ -96,6 +98,8 @@ pub struct Evidence {
     pub key: Option<SigningKey>,
     /// What the last pack said.
     pub since: Option<EvidenceManifest>,
+    /// Where the whole log ends, of which a beginning may be packed; where what is packed ends if that is less.
+    pub log_end: Position,
 }
 
 /// Verifies a log and packs the evidence of it. What is wrong with the log is said in the pack, and in what is given back.
@@ -167,10 +171,16 @@ struct Heads {
 }
 
 impl Heads {
-    /// Checks each head up to the end of the pack for its signature and its root, and signs the end if there is a key.
+    /// Checks each head up to the end of the pack for its signature and its root, and signs the end if there is a key. A head
+    /// beyond the end of the whole log is evidence as well: of a log that was cut off.
     fn check(asked: &Evidence, leaves: &Leaves, to: Position, root: Node) -> Self {
         let mut keys = asked.keys.clone();
-        let mut heads: Vec<_> = asked.heads.iter().filter(|head| head.unchecked().size <= to).cloned().collect();
+        let log_end = asked.log_end.max(to);
+        let is_told = |head: &&SignedCheckpoint| {
+            let size = head.unchecked().size;
+            size <= to || (size > log_end && keys.check(head).is_ok())
+        };
+        let mut heads: Vec<_> = asked.heads.iter().filter(is_told).cloned().collect();
         if let Some(key) = &asked.key {
             heads.push(SignedCheckpoint::sign(to, root, key));
             keys.keys.extend(KnownKeys::from_iter([key.verifier()]).keys);
@@ -182,6 +192,7 @@ impl Heads {
             let is_ours = notary::root(leaves, size).is_ok_and(|ours| ours == head.unchecked().root);
             match signed {
                 Err(error) => wrong.push(format!("the head of {size} events: {error}")),
+                Ok(()) if size > log_end => wrong.push(format!("{size} events were signed, and the log ends at {log_end}")),
                 Ok(()) if !is_ours => wrong.push(format!("the first {size} events had another root when that was signed")),
                 Ok(()) => {}
             }

@@ -214,7 +214,7 @@ async function checkItself() {
   const theirs = new Uint8Array(await crypto.subtle.digest("SHA-256", sample));
   check("SHA-256 of this page is that of the browser", same(sha256(sample), theirs), "it is not");
   const top = unhex(manifest.root);
-  check("verify found nothing wrong when the pack was made", manifest.ok === true, "it did");
+  check("whoever made the pack says that verify found nothing wrong", manifest.ok === true, "it found something");
   const unproven = data.rights.filter((one) => {
     const leaf = digest(one);
     return hex(leaf) !== one.digest || !included(leaf, one.position - 1, manifest.to, one.path.map(unhex), top);
@@ -233,13 +233,16 @@ async function checkItself() {
     check(`the signed head of ${head.size} events has the root of this pack`, same(head.root, top), "it has another");
   await checkKeys(data.keys, "that came with the pack");
 }
-async function checkKeys(keys, whence) {
-  if (!data.heads.length) return say("open", "No head in this pack is signed.");
+async function checkKeys(keys, whence, isGiven) {
+  if (!data.heads.length && !isGiven) return say("open", "No head in this pack is signed.");
+  let isWhole = false;
   for (const head of data.heads.map(parseHead)) {
     let holds = false;
     for (const key of keys) holds ||= await signedBy(head, parseKey(key)).catch(() => false);
     check(`the head of ${head.size} events is signed with the key ${whence}`, holds, "it is not");
+    isWhole ||= holds && head.size === manifest.to && same(head.root, unhex(manifest.root));
   }
+  check(`all ${manifest.to} events and their root are signed with the key ${whence}`, isWhole, "no head in this pack says so");
 }
 
 // --- The whole pack: a zip file whose entries are stored as they are.
@@ -283,7 +286,7 @@ const attempt = (what, work) => work().catch((error) => say("wrong", `${what}: $
 document.getElementById("pack").addEventListener("change", (event) =>
   attempt("the pack cannot be read", () => checkPack(event.target.files[0])));
 document.getElementById("key").addEventListener("change", (event) =>
-  attempt("the key cannot be used", async () => { parseKey(event.target.value); await checkKeys([event.target.value], "that you gave"); }));
+  attempt("the key cannot be used", async () => { parseKey(event.target.value); await checkKeys([event.target.value], "that you gave", true); }));
 document.getElementById("root").addEventListener("change", (event) =>
   check("the last pack ended with the root that you gave", data.consistency?.old_root === event.target.value.trim(),
     "this pack goes on from another"));

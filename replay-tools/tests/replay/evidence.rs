@@ -209,6 +209,46 @@ async fn a_log_that_does_not_go_on_from_the_last_pack_or_from_a_signed_head_is_p
     assert!(!checked.status.success() && said(&checked).contains("THE PACK DOES NOT HOLD"), "{}", said(&checked));
 }
 
+#[tokio::test]
+async fn a_tail_that_nobody_signed_is_no_evidence_for_who_has_a_key() {
+    let folder = TempDir::new().unwrap();
+    let mut pen = pen();
+    let log = log(&pen).await;
+    let honest = Evidence { key: Some(key()), ..Evidence::default() };
+    evidence_pack(log.clone(), &folder.path().join("honest.zip"), honest).await.unwrap();
+    let heads = EvidencePack::open(&folder.path().join("honest.zip")).unwrap().read("heads.txt").unwrap();
+    let heads = notary::read_heads(std::str::from_utf8(&heads).unwrap()).unwrap();
+    let before = pen.events().len();
+    pen.order(4);
+    log.append(before as u64, pen.events()[before..].to_vec()).await.unwrap();
+    let forged = folder.path().join("forged.zip");
+    evidence_pack(log, &forged, Evidence { heads, keys: known_keys(), ..Evidence::default() }).await.unwrap();
+    let (forged, key) = (forged.to_str().unwrap(), key().verifier().to_string());
+    let checked = check(&[forged, "--verifier-key", &key]);
+    let text = said(&checked);
+    assert!(!checked.status.success() && text.contains("right: the head of 27 events was signed"), "{text}");
+    assert!(text.contains("WRONG: all 35 events and their root were signed: there is no such head"), "{text}");
+    let checked = check(&[forged]);
+    assert!(checked.status.success() && said(&checked).contains("only said by whoever made the pack"), "{}", said(&checked));
+}
+
+#[tokio::test]
+async fn a_log_that_is_shorter_than_a_signed_head_is_packed_as_wrong_and_a_beginning_of_a_whole_one_is_not() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&pen()).await;
+    let stranger = SigningKey::new("daybook/test", [8; 32]).unwrap();
+    let head = |size, key: &SigningKey| notary::SignedCheckpoint::sign(size, [5; 32], key);
+    let asked = |heads, log_end| Evidence { heads, keys: known_keys(), log_end, ..Evidence::default() };
+    let path = folder.path().join("short.zip");
+    assert!(!evidence_pack(log.clone(), &path, asked(vec![head(28, &key())], 0)).await.unwrap().ok);
+    let report = EvidencePack::open(&path).unwrap().read("verify.json").unwrap();
+    assert!(String::from_utf8_lossy(&report).contains("28 events were signed, and the log ends at 27"));
+    let path = folder.path().join("stranger.zip");
+    assert!(evidence_pack(log.clone(), &path, asked(vec![head(28, &stranger)], 0)).await.unwrap().ok);
+    let path = folder.path().join("beginning.zip");
+    assert!(evidence_pack(log, &path, asked(vec![head(28, &key())], 28)).await.unwrap().ok);
+}
+
 fn since(last: EvidenceManifest) -> Evidence {
     Evidence { since: Some(last), ..Evidence::default() }
 }
