@@ -54,6 +54,12 @@ pub enum AccountsError {
     /// Mails cannot be sent as configured.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// There is a vault, and no key to it.
+    #[error(
+        "there is no vault.key in the data folder, and {0} was made with one: put the key back from its backup, or give it as \
+         DAYBOOK_VAULT_KEY"
+    )]
+    KeyMissing(String),
     /// The environment holds something that is not text.
     #[error("{0} in the environment is not text")]
     NotText(&'static str),
@@ -75,7 +81,15 @@ pub(crate) async fn open_vault(folder: &DataFolder, url: Option<&str>, events: O
     let beside = events.filter(|events| !events.starts_with("sqlite:"));
     let in_folder = folder.sqlite_url("vault.db");
     let url = url.or(beside).unwrap_or(&in_folder);
-    Ok(Vault::open(url, vault_key(folder)?).await?)
+    let had_key = folder.has("vault.key")?;
+    match Vault::open(url, vault_key(folder)?).await {
+        // A key that was made just now and opens nothing must not stay where the next backup takes it for the true one.
+        Err(VaultError::WrongKey(vault)) if !had_key && folder.has("vault.key")? => {
+            folder.remove("vault.key")?;
+            Err(AccountsError::KeyMissing(vault))
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// The key of the shop's vault: of the environment, else of the folder.

@@ -21,7 +21,7 @@ pub enum DataFolderError {
     #[error("the data folder {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
     /// The file of the vault's key holds none.
-    #[error("{0} holds no vault key, which is 32 bytes in base64; restore it from a backup, or remove it to have a new one made")]
+    #[error("{0} holds no vault key, which is 32 bytes in base64; restore it from a backup")]
     VaultKey(PathBuf),
     /// The shop's settings cannot be read.
     #[error("the settings in {0} cannot be read: {1}")]
@@ -146,6 +146,24 @@ impl DataFolder {
         }
         let text = std::fs::read_to_string(&path).map_err(failed)?;
         VaultKey::from_base64(&text).map_err(|_| DataFolderError::VaultKey(path))
+    }
+
+    /// Whether the folder has a file of that name.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    pub fn has(&self, name: &str) -> Result<bool, DataFolderError> {
+        let path = self.file(name);
+        path.try_exists().map_err(|error| DataFolderError::Unusable(path, error))
+    }
+
+    /// Removes a file of the folder.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), DataFolderError> {
+        let path = self.file(name);
+        std::fs::remove_file(&path).map_err(|error| DataFolderError::Unusable(path, error))
     }
 
     /// Makes a file that only its owner can read: whole or not at all, also when the process is killed in between. When it is

@@ -42,3 +42,18 @@ async fn a_vault_is_moved_and_sealed_anew_while_nobody_serves_the_shop() {
     assert!(daybook(folder.path(), &["token", "--role", "admin"]).status.success());
     Server::reopen(folder).await.running.shutdown().await;
 }
+
+#[tokio::test]
+async fn no_key_is_made_for_a_vault_that_has_one() {
+    let Server { running, folder, .. } = Server::start().await;
+    running.shutdown().await;
+    let (key, kept) = (folder.path().join("vault.key"), folder.path().join("kept"));
+    std::fs::rename(&key, &kept).unwrap();
+    for verb in [["token", "--role", "admin"].as_slice(), &["serve", "--listen", "127.0.0.1:0"]] {
+        let refused = daybook(folder.path(), verb);
+        assert!(!refused.status.success() && said(&refused).contains("no vault.key in the data folder"), "{}", said(&refused));
+        assert!(!key.exists(), "the next backup would take it for the true one");
+    }
+    std::fs::rename(&kept, &key).unwrap();
+    assert!(daybook(folder.path(), &["token", "--role", "admin"]).status.success());
+}
