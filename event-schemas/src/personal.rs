@@ -4,13 +4,13 @@
 //! only with the key of the person whom it is about, which is kept outside the log; when that key is destroyed, every copy of
 //! the text, wherever it is, says nothing any more (ADR 16).
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{AccountEvent, CartEvent, CommerceEvent, OrderEvent, PersonId, ReviewEvent};
+use crate::{AccountEvent, CartEvent, CommerceEvent, DecodeError, OrderEvent, PersonId, Recorded, ReviewEvent};
 
 /// How a sealed text begins; another way of sealing will have another number.
 const SEALED: &str = "sealed:1:";
@@ -119,6 +119,11 @@ impl PersonalText<'_> {
         self.0.strip_prefix(PLAIN)
     }
 
+    /// Whose key opens it; none unless it is sealed.
+    pub fn person(&self) -> Option<PersonId> {
+        sealed_for(self.0)
+    }
+
     /// Takes the sealed bytes in place of what was there.
     pub fn seal(&mut self, person: PersonId, bytes: &[u8]) {
         *self.0 = Personal::<()>::sealed(person, bytes).text;
@@ -154,6 +159,25 @@ impl CommerceEvent {
                 Vec::new()
             }
         }
+    }
+}
+
+impl Recorded {
+    /// The texts of its payload that are sealed, and whose key opens each. What somebody typed elsewhere is not among them,
+    /// however much it looks like one: nobody's key may be opened, or destroyed, because of it.
+    ///
+    /// # Errors
+    /// See [`Recorded::decode`].
+    pub fn sealed_texts(&self) -> Result<BTreeMap<String, PersonId>, DecodeError> {
+        let mut found = BTreeMap::new();
+        if !self.event.payload.contains(SEALED) {
+            return Ok(found);
+        }
+        for mut event in self.decode()? {
+            let texts = event.personal_mut().into_iter();
+            found.extend(texts.filter_map(|text| text.person().map(|person| (text.0.clone(), person))));
+        }
+        Ok(found)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use event_schemas::{PersonId, Recorded, StreamId, rfc3339, words::sentence};
 use event_store::Log;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Failure, LogUrl, Report,
@@ -38,8 +38,7 @@ impl ExportPersonArgs {
             let mut entries = Vec::new();
             for record in read_stream(&*log, stream, None).await? {
                 let event = &record.event;
-                let payload = serde_json::from_str(&event.payload).unwrap_or_else(|_| Value::from(event.payload.as_str()));
-                let data = shown(persons.as_ref(), payload).await?;
+                let data = shown(persons.as_ref(), &record).await?;
                 let recorded_at = rfc3339(event.recorded_at);
                 text.push_str(&format!("  {recorded_at}  position {}  {}\n    {data}\n", record.position, sentence(&record)));
                 entries.push(json!({
@@ -71,7 +70,9 @@ async fn about(log: &dyn Log, person: PersonId) -> Result<(BTreeSet<StreamId>, u
         for record in &page {
             let stream = &record.event.stream;
             let is_own = stream.aggregate_type == "person" && stream.aggregate_id == person.to_string();
-            if is_own || record.event.payload.contains(&named) {
+            // Somebody may have typed what looks sealed for another.
+            let names = || record.sealed_texts().is_ok_and(|texts| texts.values().any(|whose| *whose == person));
+            if is_own || record.event.payload.contains(&named) && names() {
                 streams.insert(stream.clone());
                 commands.extend(command(record).filter(|_| stream.aggregate_type == "order"));
             } else if stream.aggregate_type == "payment" && record.event.sequence == 1 {

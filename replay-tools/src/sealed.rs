@@ -1,7 +1,9 @@
 //! Sealed personal data in what the auditor's verbs print: told as sealed, or opened with the shop's vault.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
-use event_schemas::sealed_for;
+use event_schemas::{PersonId, Recorded};
 use serde_json::Value;
 use vault::{Persons, Vault, VaultKey};
 
@@ -33,19 +35,27 @@ impl VaultUrl {
     }
 }
 
-/// A JSON document as it is shown: what is sealed is opened, or told as sealed. Whoever was erased is told as such.
+/// The payload of an event as it is shown: what is sealed is opened, or told as sealed. Whoever was erased is told as such. What
+/// somebody typed is shown as it is, also when it looks sealed.
 ///
 /// # Errors
 /// If the vault cannot be read, or a text was tampered with.
-pub(crate) async fn shown(persons: Option<&Persons>, mut document: Value) -> Result<Value, Failure> {
+pub(crate) async fn shown(persons: Option<&Persons>, record: &Recorded) -> Result<Value, Failure> {
+    let payload = &record.event.payload;
+    let document = serde_json::from_str(payload).unwrap_or_else(|_| Value::from(payload.as_str()));
+    // What cannot be read as an event is shown as it is.
+    told(persons, document, &record.sealed_texts().unwrap_or_default()).await
+}
+
+async fn told(persons: Option<&Persons>, mut document: Value, sealed: &BTreeMap<String, PersonId>) -> Result<Value, Failure> {
     let mut rest = vec![&mut document];
     while let Some(value) = rest.pop() {
         match value {
             Value::String(text) => {
-                let Some(person) = sealed_for(text) else { continue };
+                let Some(person) = sealed.get(text) else { continue };
                 let mut opened = Value::String(std::mem::take(text));
                 match persons {
-                    Some(persons) => persons.open_json(&mut opened).await.map_err(|error| refused(&error))?,
+                    Some(persons) => persons.open_json(&mut opened, sealed).await.map_err(|error| refused(&error))?,
                     None => opened = format!("<sealed for person {person}>").into(),
                 }
                 *value = if opened.is_null() { format!("<person {person} was erased>").into() } else { opened };
@@ -64,11 +74,13 @@ fn refused(error: &dyn std::error::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use event_schemas::{PersonId, Personal};
     use serde_json::json;
     use vault::{Persons, Vault, VaultKey};
 
-    use super::shown;
+    use super::told;
 
     #[tokio::test]
     async fn sealed_data_is_told_as_such_and_opened_with_the_vault() {
@@ -77,14 +89,19 @@ mod tests {
         let persons = Persons::new(Vault::open(&url, VaultKey::generate()).await.unwrap());
         let ana = persons.somebody().await.unwrap();
         let sealed = persons.seal(ana, &"ana@example.com".to_owned()).await.unwrap();
-        let event = json!({ "email": sealed, "lines": [{ "sku": "TEA" }] });
-        let closed = shown(None, event.clone()).await.unwrap();
-        assert_eq!(closed, json!({ "email": format!("<sealed for person {ana}>"), "lines": [{ "sku": "TEA" }] }));
-        assert_eq!(shown(Some(&persons), event.clone()).await.unwrap()["email"], "ana@example.com");
-        persons.destroy(&[ana]).await.unwrap();
-        assert_eq!(shown(Some(&persons), event).await.unwrap()["email"], format!("<person {ana} was erased>"));
+        let typed = format!("sealed:1:{ana}:AAAA");
         let stranger: Personal<String> = Personal::sealed(PersonId(uuid::Uuid::nil()), &[7; 60]);
-        let told = shown(Some(&persons), json!([stranger])).await.unwrap();
-        assert!(told[0].as_str().unwrap().contains("was erased"), "{told}");
+        let whose = [(&sealed, ana), (&stranger, PersonId(uuid::Uuid::nil()))];
+        let texts: BTreeMap<_, _> = whose.map(|(text, person)| (text.as_str().to_owned(), person)).into();
+        let event = json!({ "email": sealed, "lines": [{ "sku": "TEA" }], "reason": typed });
+        let closed = told(None, event.clone(), &texts).await.unwrap();
+        let expected = json!({ "email": format!("<sealed for person {ana}>"), "lines": [{ "sku": "TEA" }], "reason": typed });
+        assert_eq!(closed, expected);
+        let opened = told(Some(&persons), event.clone(), &texts).await.unwrap();
+        assert_eq!((&opened["email"], &opened["reason"]), (&json!("ana@example.com"), &json!(typed)));
+        persons.destroy(&[ana]).await.unwrap();
+        assert_eq!(told(Some(&persons), event, &texts).await.unwrap()["email"], format!("<person {ana} was erased>"));
+        let erased = told(Some(&persons), json!([stranger]), &texts).await.unwrap();
+        assert!(erased[0].as_str().unwrap().contains("was erased"), "{erased}");
     }
 }

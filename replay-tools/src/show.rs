@@ -29,7 +29,7 @@ impl ShowArgs {
             return Err(Failure::Refused(format!("the log ends at position {head}, before position {}", self.position)));
         };
         let persons = self.vault.persons().await?;
-        let payload = shown(persons.as_ref(), parsed(&record.event.payload)).await?;
+        let payload = shown(persons.as_ref(), &record).await?;
         Ok(Report { ok: record.is_intact(), text: tell(&record, &payload), json: describe(&record, &payload) })
     }
 }

@@ -198,11 +198,12 @@ mod tests {
     async fn plain(log: &MemoryLog, persons: &Persons) -> Vec<event_schemas::Proposed> {
         let mut events = Vec::new();
         for recorded in log.read(0, usize::MAX).await.unwrap() {
+            let sealed = recorded.sealed_texts().unwrap();
             let mut event = recorded.event;
             assert!(!event.payload.contains("@example.com"), "{}", event.payload);
             if event.payload.contains("sealed:") {
                 let mut payload = serde_json::from_str(&event.payload).unwrap();
-                persons.open_json(&mut payload).await.unwrap();
+                persons.open_json(&mut payload, &sealed).await.unwrap();
                 event.payload = payload.to_string();
             }
             events.push(event);

@@ -9,7 +9,7 @@ use event_store::ReadError;
 use crate::{
     graphql::{
         page::{self, List, Paging, Place},
-        personal::opened_json,
+        personal::opened_event,
         problem,
         scalar::Long,
     },
@@ -53,9 +53,7 @@ impl HistoryEntry {
     /// What changed, in the shape that the event's JSON Schema describes, but that what is about a person is opened: null when
     /// they were erased.
     async fn change(&self, ctx: &Context<'_>) -> Result<Json<serde_json::Value>, Error> {
-        let mut change = serde_json::from_str(&self.recorded.event.payload).unwrap_or_default();
-        opened_json(ctx, &mut change).await?;
-        Ok(Json(change))
+        opened_event(ctx, &self.recorded).await.map(Json)
     }
 
     /// The same in words: who did what to what, and why, such as “Ana (support) refunded 12.00 EUR of payment 0197…, because

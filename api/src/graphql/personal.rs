@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error};
 use domain::Cart;
-use event_schemas::{CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonId, Personal, StreamId, sealed_for};
+use event_schemas::{CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonId, Personal, Recorded, StreamId};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use vault::PersonError;
@@ -28,29 +28,19 @@ pub(crate) async fn opened<T: DeserializeOwned>(ctx: &Context<'_>, sealed: Optio
     ctx.data::<Arc<Shop>>()?.persons.open(sealed).await.map_err(|error| problem::fault(&error))
 }
 
-/// Opens all that is sealed in a document, such as the payload of an event; null where the person was erased.
+/// The payload of an event with all that is sealed in it opened; null where the person was erased.
 ///
 /// # Errors
 /// As [`opened`].
-pub(crate) async fn opened_json(ctx: &Context<'_>, document: &mut Value) -> Result<(), Error> {
-    for person in persons_in(document) {
+pub(crate) async fn opened_event(ctx: &Context<'_>, recorded: &Recorded) -> Result<Value, Error> {
+    let mut payload = serde_json::from_str(&recorded.event.payload).unwrap_or_default();
+    // What cannot be read as an event is told as it is, sealed.
+    let sealed = recorded.sealed_texts().unwrap_or_default();
+    for person in sealed.values().collect::<BTreeSet<_>>() {
         shown(ctx, &StreamId::new("person", person))?;
     }
-    ctx.data::<Arc<Shop>>()?.persons.open_json(document).await.map_err(|error| problem::fault(&error))
-}
-
-/// Whose personal data a document has.
-fn persons_in(document: &Value) -> BTreeSet<PersonId> {
-    let (mut found, mut rest) = (BTreeSet::new(), vec![document]);
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::String(text) => found.extend(sealed_for(text)),
-            Value::Array(items) => rest.extend(items),
-            Value::Object(fields) => rest.extend(fields.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    found
+    let opened = ctx.data::<Arc<Shop>>()?.persons.open_json(&mut payload, &sealed).await;
+    opened.map(|()| payload).map_err(|error| problem::fault(&error))
 }
 
 /// Seals a value, if there is one.

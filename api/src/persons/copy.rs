@@ -36,7 +36,7 @@ pub(crate) async fn copy_of(shop: &Shop, found: &Found) -> Result<Value, Persons
         let mut events = Vec::new();
         for recorded in history::whole(&*shop.log, &stream).await? {
             let mut data = serde_json::from_str(&recorded.event.payload).unwrap_or_default();
-            shop.persons.open_json(&mut data).await?;
+            shop.persons.open_json(&mut data, &recorded.sealed_texts()?).await?;
             events.push(json!({
                 "position": recorded.position,
                 "type": recorded.event.event_type,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use event_schemas::{AccountId, CartId, CustomerId, OrderId, PersonId, Personal, Recorded, StreamId};
 use projections::{Cart, Order, Review};
-use serde_json::Value;
 
 use crate::{graphql::history, persons::PersonsError, shop::Shop};
 
@@ -169,7 +168,7 @@ async fn is_known(shop: &Shop, found: &Found) -> Result<bool, PersonsError> {
 /// What a view's row does not show: earlier notes, reviews of an order, and keys of details that were replaced.
 async fn look_into(shop: &Shop, stream: &StreamId, found: &mut Found) -> Result<(), PersonsError> {
     for recorded in history::whole(&*shop.log, stream).await? {
-        found.persons.extend(sealed_in(&recorded));
+        found.persons.extend(sealed_in(&recorded)?);
     }
     if let Ok(order) = stream.aggregate_id.parse::<OrderId>()
         && stream.aggregate_type == "order"
@@ -181,23 +180,9 @@ async fn look_into(shop: &Shop, stream: &StreamId, found: &mut Found) -> Result<
     Ok(())
 }
 
-/// Whose keys an event's payload names.
-pub(super) fn sealed_in(recorded: &Recorded) -> BTreeSet<PersonId> {
-    let mut persons = BTreeSet::new();
-    if !recorded.event.payload.contains("\"sealed:") {
-        return persons;
-    }
-    let Ok(payload) = serde_json::from_str::<Value>(&recorded.event.payload) else { return persons };
-    let mut rest = vec![&payload];
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::String(text) => persons.extend(event_schemas::sealed_for(text)),
-            Value::Array(items) => rest.extend(items),
-            Value::Object(fields) => rest.extend(fields.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    persons
+/// Whose keys open what an event says about a person. A text that somebody typed elsewhere names nobody, whatever it reads.
+pub(super) fn sealed_in(recorded: &Recorded) -> Result<BTreeSet<PersonId>, PersonsError> {
+    Ok(recorded.sealed_texts()?.into_values().collect())
 }
 
 async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), PersonsError> {

@@ -75,10 +75,12 @@ async fn an_erased_person_cannot_be_read_and_nobody_else_is_touched(place: &Plac
     }
     assert_eq!(persons.seal(gone[0], &text("again")).await, Err(PersonError::Erased(gone[0])));
 
+    let typed = format!("sealed:1:{}:AAAA", all[1].0);
     let (kept, erased) = (&all[1].1, &all[0].1);
-    let mut document = json!({ "kept": kept, "erased": [erased, 1, "sealed: no"], "plain": { "a": null } });
-    persons.open_json(&mut document).await.unwrap();
-    assert_eq!(document, json!({ "kept": "person 1", "erased": [null, 1, "sealed: no"], "plain": { "a": null } }));
+    let mut document = json!({ "kept": kept, "erased": [erased, 1, typed], "plain": { "a": null } });
+    let texts = [(kept.as_str().to_owned(), all[1].0), (erased.as_str().to_owned(), all[0].0)].into();
+    persons.open_json(&mut document, &texts).await.unwrap();
+    assert_eq!(document, json!({ "kept": "person 1", "erased": [null, 1, typed], "plain": { "a": null } }));
 }
 
 async fn another_node_hears_of_an_erasure_within_seconds(place: &Place) {

@@ -276,15 +276,15 @@ async fn what_is_about_a_person_is_in_the_log_sealed_and_opens_with_the_vault() 
     let events = log.read(0, usize::MAX).await.unwrap();
     let payload = |kind: &str| {
         let mut found = events.iter().filter(|recorded| recorded.event.event_type == kind);
-        let payload = found.next().unwrap().event.payload.clone();
+        let recorded = found.next().unwrap();
         assert!(found.next().is_none(), "a second run adds nothing");
-        payload
+        (recorded.event.payload.clone(), recorded.sealed_texts().unwrap())
     };
     for (kind, known) in [("OrderPlaced", "varzea grande"), ("ReviewSubmitted", "recomendo a loja")] {
-        let recorded = payload(kind);
+        let (recorded, sealed) = payload(kind);
         assert!(recorded.contains("sealed:1:") && !recorded.contains(known) && !recorded.contains("plain:"), "{recorded}");
         let mut opened = serde_json::from_str(&recorded).unwrap();
-        persons.open_json(&mut opened).await.unwrap();
+        persons.open_json(&mut opened, &sealed).await.unwrap();
         assert!(opened.to_string().contains(known), "{opened}");
     }
 }
