@@ -114,16 +114,20 @@ impl Persons {
         unused.pop().ok_or(PersonError::Unsealable)
     }
 
-    /// The person who a customer is; somebody new when the customer was not met before.
+    /// The person who a customer is; somebody new when the customer was not met before, or their key was destroyed meanwhile.
     ///
     /// # Errors
     /// [`PersonError::Vault`].
     pub async fn of_customer(&self, customer: &CustomerId) -> Result<PersonId, PersonError> {
-        if let Some(person) = self.known_customer(customer).await? {
-            return Ok(person);
+        let name = self.customer_name(customer);
+        let before = self.shared.vault.get::<Known>(&name).await?;
+        if let Some(entry) = &before
+            && self.is_readable(entry.value.person).await?
+        {
+            return Ok(entry.value.person);
         }
         let known = Known { customer: customer.clone(), person: self.somebody().await? };
-        match self.shared.vault.put(&self.customer_name(customer), None, &known, None).await {
+        match self.shared.vault.put(&name, before.map(|entry| entry.version), &known, None).await {
             Ok(_) => Ok(known.person),
             // Another request was faster.
             Err(VaultError::Conflict) => self.known_customer(customer).await?.ok_or(VaultError::Conflict.into()),

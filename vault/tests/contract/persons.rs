@@ -103,9 +103,14 @@ async fn a_customer_is_one_person_on_every_node(place: &Place) {
     assert_eq!(found.len(), 1);
     let other = CustomerId::new("ben").unwrap();
     assert_ne!(nodes[1].of_customer(&other).await.unwrap(), found[0]);
+    nodes[0].destroy(&[found[0]]).await.unwrap();
+    let again = nodes[0].of_customer(&customer).await.unwrap();
+    assert_ne!(again, found[0], "whose key was destroyed gets another");
+    assert!(nodes[0].seal(again, &text("again")).await.is_ok());
+    assert_eq!(nodes[1].of_customer(&customer).await.unwrap(), again);
     nodes[2].forget_customer(&customer).await.unwrap();
     nodes[2].forget_customer(&customer).await.unwrap();
-    assert_ne!(nodes[0].of_customer(&customer).await.unwrap(), found[0], "who comes again is somebody new");
+    assert_ne!(nodes[0].of_customer(&customer).await.unwrap(), again, "who comes again is somebody new");
 }
 
 async fn many_nodes_that_erase_at_once_erase_all(place: &Place) {
