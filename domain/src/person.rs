@@ -80,6 +80,12 @@ pub enum PersonRefusal {
     /// Nobody asked for it.
     #[error("nobody has asked that the person be erased")]
     ErasureNotRequested,
+    /// A program has a key, and is nobody.
+    #[error("a person has to answer, not {by}")]
+    NotSomebody {
+        /// Whose key it is.
+        by: String,
+    },
     /// Whoever asks cannot agree.
     #[error("somebody else has to agree than {by}, who asked")]
     SamePerson {
@@ -123,7 +129,7 @@ impl PersonRefusal {
             Self::OnHold { .. } => "PERSON_ON_HOLD",
             Self::ErasurePending => "ERASURE_PENDING",
             Self::ErasureNotRequested => "ERASURE_NOT_REQUESTED",
-            Self::SamePerson { .. } => "SECOND_PERSON_REQUIRED",
+            Self::SamePerson { .. } | Self::NotSomebody { .. } => "SECOND_PERSON_REQUIRED",
             Self::HoldExists { .. } => "LEGAL_HOLD_EXISTS",
             Self::HoldNotFound { .. } => "LEGAL_HOLD_NOT_FOUND",
             Self::InvalidText { .. } => "INVALID_TEXT",
@@ -135,7 +141,8 @@ impl PersonRefusal {
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::InvalidText { field, .. } => Some(field),
-            Self::SamePerson { .. } | Self::NotFound | Self::Erased | Self::OnHold { .. } | Self::ErasurePending => None,
+            Self::SamePerson { .. } | Self::NotSomebody { .. } => None,
+            Self::NotFound | Self::Erased | Self::OnHold { .. } | Self::ErasurePending => None,
             Self::ErasureNotRequested | Self::HoldExists { .. } | Self::HoldNotFound { .. } | Self::TooMany { .. } => None,
         }
     }
@@ -183,7 +190,8 @@ impl Person {
             }
             PersonCommand::Approve { by } => {
                 let request = self.requested.as_ref().ok_or(PersonRefusal::ErasureNotRequested)?;
-                if request.by == by {
+                must_be_somebody(&by)?;
+                if who(&request.by) == who(&by) {
                     return Err(PersonRefusal::SamePerson { by });
                 }
                 // A hold may have come since it was asked for.
@@ -193,6 +201,7 @@ impl Person {
             }
             PersonCommand::Reject { by, reason } => {
                 must_be_text("reason", &reason, MAX_REASON_CHARS)?;
+                must_be_somebody(&by)?;
                 match self.requested {
                     Some(_) => Ok(vec![PersonErasureRejected { by, reason }.into()]),
                     None => Err(PersonRefusal::ErasureNotRequested),
@@ -236,6 +245,16 @@ impl Person {
     }
 }
 
+/// Who an actor is, whatever they act as: `admin:ana` and `support:ana` are one person.
+fn who(actor: &str) -> &str {
+    actor.split_once(':').map_or(actor, |(_, name)| name)
+}
+
+fn must_be_somebody(actor: &str) -> Result<(), PersonRefusal> {
+    let is_key = actor.split(':').next() == Some("api-key");
+    if is_key { Err(PersonRefusal::NotSomebody { by: actor.to_owned() }) } else { Ok(()) }
+}
+
 fn must_be_text(field: &'static str, text: &str, most: usize) -> Result<(), PersonRefusal> {
     let fits = !text.trim().is_empty() && text.chars().count() <= most;
     if fits { Ok(()) } else { Err(PersonRefusal::InvalidText { field, most }) }
@@ -247,6 +266,8 @@ fn must_be_text(field: &'static str, text: &str, most: usize) -> Result<(), Pers
 pub struct ChangePersons {
     /// The persons.
     pub persons: Vec<PersonId>,
+    /// Which customer each of them is, of those who are one: what is said of a person's erasure names theirs.
+    pub customers: BTreeMap<PersonId, CustomerId>,
     /// What is asked of each.
     pub command: PersonCommand,
 }
@@ -266,13 +287,23 @@ impl Decision for ChangePersons {
         }
         let mut changes = Vec::new();
         for (id, person) in there {
-            changes.extend(Change::all(stream_of::<Person>(id), person.decide(self.command.clone())?));
+            changes.extend(Change::all(stream_of::<Person>(id), person.decide(self.asked_of(id))?));
         }
         Ok(changes)
     }
 }
 
 impl ChangePersons {
+    fn asked_of(&self, person: &PersonId) -> PersonCommand {
+        let mut command = self.command.clone();
+        if let PersonCommand::Erase { customer_id, .. } = &mut command
+            && let Some(own) = self.customers.get(person)
+        {
+            *customer_id = Some(own.clone());
+        }
+        command
+    }
+
     /// Whether there is something to answer: a person that was met after it was asked for has not been asked about.
     fn concerns(&self, person: &Person) -> bool {
         match &self.command {

@@ -9,12 +9,12 @@ use projections::PersonFilter;
 use crate::{
     access::{Caller, Permission, sees},
     graphql::{
-        audit_query::exported,
+        audit_query::{exported, shown},
         global_id::{self, Kind},
         page::{self, List, Narrowing, Paging, sorting},
         problem,
     },
-    persons::{self, Found, PersonsError, Whom},
+    persons::{self, Found, PersonsError, Reader, Whom},
     shop::Shop,
 };
 
@@ -70,9 +70,13 @@ impl Person {
     /// Everything about them, for them to read: accounts, and every event of carts, orders, payments and reviews. That it was
     /// taken along is written down first, with the reason of the header `Daybook-Reason`.
     async fn data(&self, ctx: &Context<'_>) -> Result<Json<serde_json::Value>, Error> {
-        let whom = self.ids.first().or(self.customer_ids.first()).map_or("unsealed", String::as_str);
-        exported(ctx, &StreamId::new("person", whom), "json").await?;
-        persons::copy_of(ctx.data::<Arc<Shop>>()?, &self.found).await.map(Json).map_err(|error| fault(&error))
+        if self.found.is_several() {
+            return Err(problem::bad_input(several(&self.found)));
+        }
+        for whom in self.found.names() {
+            exported(ctx, &StreamId::new("person", whom), "json").await?;
+        }
+        persons::copy_of(ctx.data::<Arc<Shop>>()?, &self.found, Reader::Protector).await.map(Json).map_err(|error| fault(&error))
     }
 }
 
@@ -114,6 +118,12 @@ impl From<projections::Person> for PersonRecord {
 
 fn holds(holds: BTreeMap<String, String>) -> Vec<LegalHold> {
     holds.into_iter().map(|(name, reason)| LegalHold { name, reason }).collect()
+}
+
+/// Why nothing is erased or handed out when more than one customer is found, for whoever protects data.
+pub(crate) fn several(found: &Found) -> String {
+    let customers: Vec<_> = found.customers.iter().map(ToString::to_string).collect();
+    format!("these are several customers, name one: {}", customers.join(", "))
 }
 
 /// A failure of a store, as the caller is told of it.
@@ -221,7 +231,11 @@ impl PersonQuery {
     ) -> Result<Option<Person>, Error> {
         let whom = whom(person_id.as_deref(), customer_id.as_deref(), email.as_deref(), order_id.as_ref())?;
         let found = persons::find(ctx.data::<Arc<Shop>>()?, &whom).await.map_err(|error| fault(&error))?;
-        told(ctx, found).await
+        let told = told(ctx, found).await?;
+        for id in told.iter().flat_map(|person| person.found.names()) {
+            shown(ctx, &StreamId::new("person", id))?;
+        }
+        Ok(told)
     }
 
     /// Persons whom somebody asked to erase or to keep, the last changed first unless `sort` says otherwise.
@@ -256,5 +270,8 @@ pub(crate) async fn own_data(ctx: &Context<'_>) -> Result<Option<Json<serde_json
     let Some(customer) = ctx.data::<Caller>()?.customer_id() else { return Ok(None) };
     let shop = ctx.data::<Arc<Shop>>()?;
     let found = persons::find(shop, &Whom::Customer(customer)).await.map_err(|error| fault(&error))?;
-    persons::copy_of(shop, &found).await.map(|data| Some(Json(data))).map_err(|error| fault(&error))
+    if found.is_several() {
+        return Err(problem::bad_input("what is kept is not of you alone: ask the shop"));
+    }
+    persons::copy_of(shop, &found, Reader::Themselves).await.map(|data| Some(Json(data))).map_err(|error| fault(&error))
 }

@@ -1,17 +1,21 @@
 //! What whoever protects data does about a person, and a customer about themselves.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
 use domain::{Change, ChangePersons, PersonCommand};
+use event_schemas::{AccountId, PersonId};
 
 use crate::{
     access::{Caller, Permission, sees},
     graphql::{
-        command::{MutationInput, carry_out, input, payload, read_back},
-        identity_call::{signed_in, told as told_by_accounts, who},
+        command::{MutationInput, Refused, carry_out, input, payload, read_back},
+        identity_call::{must_have_all_of, refused, signed_in, told as told_by_accounts, who},
         person::{self, Person},
+        problem,
         scalar::Long,
+        user_error::UserError,
+        user_error_code::UserErrorCode,
         warning::Warning,
     },
     persons::{self, Found, Whom},
@@ -122,8 +126,15 @@ async fn changed<I: MutationInput>(
     found: Found,
     command: PersonCommand,
 ) -> Result<PersonPayload, Error> {
-    let ids: Vec<_> = found.persons.iter().copied().collect();
-    let outcome = match carry_out(ctx, operation, input, |_, _| Ok(ChangePersons { persons: ids, command })).await? {
+    let (ids, customers) = (found.persons.iter().copied().collect(), found.customer_of.clone());
+    if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
+        if found.is_several() {
+            let error = UserError::new(UserErrorCode::SeveralCustomers, person::several(&found));
+            return Ok(refused(ctx, vec![error])?.into());
+        }
+        must_have_theirs(ctx, operation, &found).await?;
+    }
+    let outcome = match carry_out(ctx, operation, input, |_, _| Ok(ChangePersons { persons: ids, customers, command })).await? {
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
@@ -136,6 +147,35 @@ async fn changed<I: MutationInput>(
         warnings: Warning::unless_shown(shown),
         ..Default::default()
     })
+}
+
+/// Whoever deletes an account needs all that it may do, also who agrees to it: nobody takes what they do not have.
+async fn must_have_theirs(ctx: &Context<'_>, operation: &str, found: &Found) -> Result<(), Error> {
+    let shop = ctx.data::<Arc<Shop>>()?;
+    let requested = engine::look(&*shop.log, |world| {
+        let of =
+            |id: &PersonId| world.get::<domain::Person>(id).requested.as_ref().and_then(|request| request.customer_id.clone());
+        found.persons.iter().filter_map(of).collect::<Vec<_>>()
+    });
+    let requested = requested.await.map_err(|error| problem::fault(&error))?;
+    let requested = requested.iter().filter_map(|customer| customer.as_str().parse::<AccountId>().ok());
+    for account in found.accounts().chain(requested).collect::<BTreeSet<_>>() {
+        must_have_all_of(ctx, operation, account).await?;
+    }
+    Ok(())
+}
+
+/// The names and reasons of legal holds are for whoever protects data: everyone else is told that there is one.
+fn without_holds(caller: &Caller, mut refused: Refused) -> Refused {
+    for error in &mut refused.user_errors {
+        if let UserError::GenericUserError(told) = error
+            && told.code == UserErrorCode::PersonOnHold
+            && !caller.may(Permission::ProtectData)
+        {
+            "the person's data must be kept".clone_into(&mut told.message);
+        }
+    }
+    refused
 }
 
 /// The log has said it: what fails now is done again until it succeeds.
@@ -160,8 +200,9 @@ impl PersonMutation {
     ) -> Result<PersonPayload, Error> {
         let (found, by) = (found(ctx, &input.person).await?, ctx.data::<Caller>()?.actor());
         let needs_approval = ctx.data::<Arc<Shop>>()?.erasure_approval;
-        let (reason, customer_id) = (input.reason.clone(), found.customer().cloned());
-        changed(ctx, "personErase", input, found, PersonCommand::Erase { by, reason, customer_id, needs_approval }).await
+        let reason = input.reason.clone();
+        let command = PersonCommand::Erase { by, reason, customer_id: None, needs_approval };
+        changed(ctx, "personErase", input, found, command).await
     }
 
     /// Agrees that a person be erased, which somebody else has asked for.
@@ -228,20 +269,24 @@ impl PersonMutation {
         let whom = Whom::Customer(account.customer_id());
         let mut found = persons::find(shop, &whom).await.map_err(|error| person::fault(&error))?;
         persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
-        let (ids, needs_approval) = (found.persons.iter().copied().collect(), shop.erasure_approval);
-        let reason = "asked for by the customer".to_owned();
-        let command = PersonCommand::Erase { by, reason, customer_id: Some(account.customer_id()), needs_approval };
+        if found.is_several() {
+            let error = UserError::new(UserErrorCode::SeveralCustomers, "what is kept is not of you alone: ask the shop");
+            return Ok(refused(ctx, vec![error])?.into());
+        }
+        let (ids, customers) = (found.persons.iter().copied().collect(), found.customer_of.clone());
+        let (needs_approval, reason) = (shop.erasure_approval, "asked for by the customer".to_owned());
+        let command = PersonCommand::Erase { by, reason, customer_id: None, needs_approval };
         let confirmed = input.confirm;
         let outcome = carry_out(ctx, "accountDelete", input, |_, _| {
             if !confirmed {
                 let message = "say that it is meant";
-                return Err(crate::graphql::user_error::UserError::invalid(&["confirm"], message));
+                return Err(UserError::invalid(&["confirm"], message));
             }
-            Ok(ChangePersons { persons: ids, command })
+            Ok(ChangePersons { persons: ids, customers, command })
         });
         let outcome = match outcome.await? {
             Ok(outcome) => outcome,
-            Err(refused) => return Ok(refused.into()),
+            Err(refused) => return Ok(without_holds(caller, refused).into()),
         };
         destroy(shop, &outcome.changes).await;
         Ok(AccountDeletePayload { deleted: Some(!needs_approval), position: Long::of(outcome.position), ..Default::default() })

@@ -255,6 +255,8 @@ pub(crate) enum UserErrorCode {
     SessionEnded,
     /// The account has no such session.
     SessionNotFound,
+    /// Whoever was named is more than one customer: name one of them, as `message` does.
+    SeveralCustomers,
     /// The parcel needs a shipping address.
     ShippingAddressRequired,
     /// The parcel needs a shipping method.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     ServeConfig,
     cli::ShopArgs,
-    persons::{self, Found, Whom},
+    persons::{self, Found, Reader, Whom},
     serve::{self, Workshop},
     shop::Shop,
     start_logging,
@@ -156,14 +156,11 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     };
     let mut found = persons::find(shop, &who.whom()?).await?;
     persons::with_a_key(shop, &mut found).await?;
-    let command = match command {
-        PersonCommand::Erase { by, reason, needs_approval, .. } => {
-            PersonCommand::Erase { by, reason, needs_approval, customer_id: found.customer().cloned() }
-        }
-        other => other,
-    };
+    if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
+        must_be_one(&found)?;
+    }
     let ids: Vec<_> = found.persons.iter().copied().collect();
-    let decision = ChangePersons { persons: ids.clone(), command };
+    let decision = ChangePersons { persons: ids.clone(), customers: found.customer_of.clone(), command };
     let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
     let erased = persons::erased_in(&outcome.changes);
     let erases = !erased.is_empty();
@@ -176,6 +173,11 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     });
     println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erases) });
     Ok(())
+}
+
+fn must_be_one(found: &Found) -> Result<(), Failure> {
+    let customers: Vec<_> = found.customers.iter().map(ToString::to_string).collect();
+    if found.is_several() { Err(format!("these are several customers: {}", customers.join(", ")).into()) } else { Ok(()) }
 }
 
 fn in_words(found: &Found, erased: bool) -> String {
@@ -192,20 +194,22 @@ async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &s
     if found.is_nobody() && found.accounts().next().is_none() {
         return Err("nothing is known about such a person".into());
     }
-    let whom = found.persons.iter().next().map_or_else(|| "-".to_owned(), ToString::to_string);
-    let export = DataExported {
-        exporter: actor.to_owned(),
-        what: format!("person/{whom}"),
-        format: "json".to_owned(),
-        reason: None,
-        from_position: None,
-        to_position: None,
-    };
-    shop.audit_log.exported(export).await?;
-    let copy: Value = persons::copy_of(shop, found).await?;
+    must_be_one(found)?;
+    for whom in found.names() {
+        let export = DataExported {
+            exporter: actor.to_owned(),
+            what: format!("person/{whom}"),
+            format: "json".to_owned(),
+            reason: None,
+            from_position: None,
+            to_position: None,
+        };
+        shop.audit_log.exported(export).await?;
+    }
+    let copy: Value = persons::copy_of(shop, found, Reader::Protector).await?;
     let text = serde_json::to_string_pretty(&copy)?;
     match out {
-        None => println!("{text}"),
+        None => std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes())?,
         Some(path) => {
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true);

@@ -1,6 +1,6 @@
 //! Who somebody is to the shop: all keys that they have come to have, and all streams that are about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event_schemas::{AccountId, CartId, CustomerId, OrderId, PersonId, Personal, Recorded, StreamId};
 use projections::{Cart, Order, Review};
@@ -19,8 +19,8 @@ pub(crate) enum Whom {
     Customer(CustomerId),
     /// Whoever an order is about.
     Order(OrderId),
-    /// Whoever gave an e-mail address. Every cart and order is opened to find it, some 100,000 a second: addresses are sealed,
-    /// each for itself.
+    /// Whose account has an e-mail address, and guests who gave it. Every cart and order is opened to find it, some 100,000 a
+    /// second: addresses are sealed, each for itself.
     Email(String),
 }
 
@@ -31,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) persons: BTreeSet<PersonId>,
     /// The customers that they are: one, unless they gave the same e-mail address as several.
     pub(crate) customers: BTreeSet<CustomerId>,
+    /// Which customer a key is of, of those that are a customer's.
+    pub(crate) customer_of: BTreeMap<PersonId, CustomerId>,
     /// The streams that are about them: carts, orders, their payments, reviews.
     pub(crate) streams: BTreeSet<StreamId>,
     /// Whether some of it was recorded before personal data was sealed: no key opens it, and none can be destroyed.
@@ -42,6 +44,22 @@ impl Found {
     pub(crate) fn customer(&self) -> Option<&CustomerId> {
         let mut customers = self.customers.iter();
         customers.next().filter(|_| customers.next().is_none())
+    }
+
+    /// Under which names it is written down that somebody saw it: all keys; without any, the customers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let keys: Vec<_> = self.persons.iter().map(ToString::to_string).collect();
+        let customers: Vec<_> = self.customers.iter().map(ToString::to_string).collect();
+        match (keys.is_empty(), customers.is_empty()) {
+            (false, _) => keys,
+            (true, false) => customers,
+            (true, true) => vec!["unsealed".to_owned()],
+        }
+    }
+
+    /// Whether it is more than one customer: what is about one of them must not be handed out, or erased, as the other's.
+    pub(crate) fn is_several(&self) -> bool {
+        self.customers.len() > 1
     }
 
     /// Whether there is nobody.
@@ -57,9 +75,9 @@ impl Found {
     fn take_cart(&mut self, cart: &Cart) {
         self.streams.insert(StreamId::new("cart", cart.cart_id));
         self.customers.extend(cart.customer_id.clone());
-        self.take(cart.email.as_ref());
-        self.take(cart.shipping_address.as_ref());
-        self.take(cart.billing_address.as_ref());
+        self.take(cart.email.as_ref(), cart.customer_id.as_ref());
+        self.take(cart.shipping_address.as_ref(), cart.customer_id.as_ref());
+        self.take(cart.billing_address.as_ref(), cart.customer_id.as_ref());
     }
 
     fn take_order(&mut self, order: &Order) {
@@ -67,22 +85,25 @@ impl Found {
         self.streams.extend(order.cart_id.map(|id| StreamId::new("cart", id)));
         self.streams.extend(order.payment_id.map(|id| StreamId::new("payment", id)));
         self.customers.extend(order.customer_id.clone());
-        self.take(order.email.as_ref());
-        self.take(order.shipping_address.as_ref());
-        self.take(order.billing_address.as_ref());
+        self.take(order.email.as_ref(), order.customer_id.as_ref());
+        self.take(order.shipping_address.as_ref(), order.customer_id.as_ref());
+        self.take(order.billing_address.as_ref(), order.customer_id.as_ref());
     }
 
     fn take_review(&mut self, review: &Review) {
         self.streams.insert(StreamId::new("review", review.review_id));
         self.customers.extend(review.customer_id.clone());
-        self.take(review.title.as_ref());
-        self.take(review.comment.as_ref());
+        self.take(review.title.as_ref(), review.customer_id.as_ref());
+        self.take(review.comment.as_ref(), review.customer_id.as_ref());
     }
 
-    fn take<T>(&mut self, personal: Option<&Personal<T>>) {
-        if let Some(personal) = personal {
-            self.persons.extend(personal.person());
-            self.plain |= !personal.is_sealed();
+    fn take<T>(&mut self, personal: Option<&Personal<T>>, customer: Option<&CustomerId>) {
+        let Some(personal) = personal else { return };
+        self.plain |= !personal.is_sealed();
+        let Some(person) = personal.person() else { return };
+        self.persons.insert(person);
+        if let Some(customer) = customer {
+            self.customer_of.entry(person).or_insert_with(|| customer.clone());
         }
     }
 }
@@ -119,11 +140,17 @@ pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError
             kept.orders.iter().for_each(|row| found.take_order(row));
             kept.reviews.iter().for_each(|row| found.take_review(row));
             let told = shop.views.read(move |reader| reader.person(person)).await?;
-            found.customers.extend(told.and_then(|row| row.customer_id));
+            if let Some(customer) = told.and_then(|row| row.customer_id) {
+                found.customer_of.entry(person).or_insert_with(|| customer.clone());
+                found.customers.insert(customer);
+            }
         }
         for customer in new_customers {
             customers.insert(customer.clone());
-            found.persons.extend(shop.persons.known_customer(&customer).await?);
+            if let Some(person) = shop.persons.known_customer(&customer).await? {
+                found.persons.insert(person);
+                found.customer_of.insert(person, customer.clone());
+            }
             let kept = shop.views.read(move |reader| reader.kept_of_customer(&customer)).await?;
             kept.carts.iter().for_each(|row| found.take_cart(row));
             kept.orders.iter().for_each(|row| found.take_order(row));
@@ -140,16 +167,18 @@ pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError
     Ok(found)
 }
 
-/// A customer about whom nothing is sealed gets a key, which the log can say something about: they have an account, or are
+/// A customer who has no key gets one, which the log can say something about: they have an account, or are
 /// known from before anything was sealed.
 ///
 /// # Errors
 /// When the vault fails.
 pub(crate) async fn with_a_key(shop: &Shop, found: &mut Found) -> Result<(), PersonsError> {
     let known = !found.streams.is_empty() || found.accounts().next().is_some();
-    if let Some(customer) = found.customer().cloned().filter(|_| found.persons.is_empty() && known) {
+    let has_key = |customer: &CustomerId| found.customer_of.values().any(|of| of == customer);
+    if let Some(customer) = found.customer().filter(|customer| known && !has_key(customer)).cloned() {
         let person = shop.persons.of_customer(&customer).await?;
         found.persons.insert(person);
+        found.customer_of.insert(person, customer);
     }
     Ok(())
 }
@@ -187,16 +216,17 @@ pub(super) fn sealed_in(recorded: &Recorded) -> Result<BTreeSet<PersonId>, Perso
 
 async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), PersonsError> {
     let wanted = email.trim().to_lowercase();
-    if let Some(account) = shop.accounts.account_of(&wanted).await? {
-        found.customers.insert(account.customer_id());
-    }
+    let own = shop.accounts.account_of(&wanted).await?.map(|account| account.customer_id());
+    found.customers.extend(own.clone());
+    // Nobody has shown that an address is theirs by typing it: a customer is found by the address of their account only.
+    let is_others = |customer: Option<&CustomerId>| customer.is_some() && customer != own.as_ref();
     let mut after: Option<CartId> = None;
     loop {
         let page = shop.views.read(move |reader| reader.carts_after(after, PAGE)).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.cart_id);
         for row in &page {
-            if is_that(shop, row.email.as_ref(), &wanted).await? {
+            if !is_others(row.customer_id.as_ref()) && is_that(shop, row.email.as_ref(), &wanted).await? {
                 found.take_cart(row);
             }
         }
@@ -207,7 +237,7 @@ async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), Per
         let Some(last) = page.last() else { break };
         after = Some(last.order_id);
         for row in &page {
-            if is_that(shop, row.email.as_ref(), &wanted).await? {
+            if !is_others(row.customer_id.as_ref()) && is_that(shop, row.email.as_ref(), &wanted).await? {
                 found.take_order(row);
             }
         }

@@ -10,7 +10,7 @@ mod found;
 mod retention;
 
 pub use command::{PersonArgs, run};
-pub(crate) use copy::copy_of;
+pub(crate) use copy::{Reader, copy_of};
 pub(crate) use eraser::{erased_in, finish, keep_erased, without_purge};
 pub(crate) use found::{Found, Whom, find, with_a_key};
 pub(crate) use retention::keep_short;

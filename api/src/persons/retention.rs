@@ -1,15 +1,21 @@
 //! How long what is known of somebody is kept who never bought anything.
 
-use std::{str::FromStr, sync::Weak, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::Weak,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use domain::{ChangePersons, PersonCommand};
 use engine::{Clock as _, CommandError};
-use event_schemas::{CartId, Metadata, PersonId};
-use projections::CartState;
+use event_schemas::{CartId, Metadata, PersonId, StreamId};
+use projections::{Cart, CartState};
 
 use crate::{
-    persons::{PersonsError, erased_in, without_purge},
+    graphql::history,
+    persons::{PersonsError, erased_in, found, without_purge},
     shop::Shop,
 };
 
@@ -75,15 +81,33 @@ async fn look(shop: &Shop, retention: Retention) -> Result<u64, PersonsError> {
         for cart in page {
             let is_old = cart.state == CartState::Expired && cart.updated_at < before && cart.customer_id.is_none();
             let Some(person) = cart.person_id.filter(|_| is_old) else { continue };
-            if shop.persons.is_readable(person).await? && is_known_from_old_carts_only(shop, person, before).await? {
-                match erase(shop, person, retention).await {
-                    Ok(done) => erased += u64::from(done),
-                    // It holds up nobody else, and is tried again in the next round.
-                    Err(error) => tracing::warn!(%person, %error, "a person could not be erased yet by the rule of retention"),
+            if !shop.persons.is_readable(person).await? {
+                continue;
+            }
+            for person in keys_of(shop, &cart, person).await? {
+                if shop.persons.is_readable(person).await? && is_known_from_old_carts_only(shop, person, before).await? {
+                    match erase(shop, person, retention).await {
+                        Ok(done) => erased += u64::from(done),
+                        // It holds up nobody else, and is tried again in the next round.
+                        Err(error) => {
+                            tracing::warn!(%person, %error, "a person could not be erased yet by the rule of retention")
+                        }
+                    }
                 }
             }
         }
     }
+}
+
+/// Every key that something in a cart was ever sealed with. The one by which the cart is found comes last: as long as it is
+/// there, the others are looked for again.
+async fn keys_of(shop: &Shop, cart: &Cart, last: PersonId) -> Result<Vec<PersonId>, PersonsError> {
+    let mut keys = BTreeSet::new();
+    for recorded in history::whole(&*shop.log, &StreamId::new("cart", cart.cart_id)).await? {
+        keys.extend(found::sealed_in(&recorded)?);
+    }
+    keys.remove(&last);
+    Ok(keys.into_iter().chain([last]).collect())
 }
 
 async fn is_known_from_old_carts_only(
@@ -92,7 +116,7 @@ async fn is_known_from_old_carts_only(
     before: event_schemas::Timestamp,
 ) -> Result<bool, PersonsError> {
     let kept = shop.views.read(move |reader| reader.kept_of_person(person)).await?;
-    let is_old = |cart: &projections::Cart| cart.state == CartState::Expired && cart.updated_at < before;
+    let is_old = |cart: &Cart| cart.state == CartState::Expired && cart.updated_at < before;
     Ok(kept.orders.is_empty() && kept.reviews.is_empty() && kept.carts.iter().all(is_old))
 }
 
@@ -112,14 +136,15 @@ async fn erase(shop: &Shop, person: PersonId, retention: Retention) -> Result<bo
         customer_id: None,
         needs_approval: false,
     };
-    let outcome = match shop.engine.submit(ChangePersons { persons: vec![person], command }, metadata).await {
-        Ok(outcome) => outcome,
-        Err(CommandError::Refused(refusal)) => {
-            tracing::debug!(%person, %refusal, "a person is kept beyond the rule of retention");
-            return Ok(false);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let outcome =
+        match shop.engine.submit(ChangePersons { persons: vec![person], customers: BTreeMap::new(), command }, metadata).await {
+            Ok(outcome) => outcome,
+            Err(CommandError::Refused(refusal)) => {
+                tracing::debug!(%person, %refusal, "a person is kept beyond the rule of retention");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
     // What fails now is done by the process that looks for it.
     without_purge(shop, &erased_in(&outcome.changes)).await?;
     Ok(true)

@@ -1,7 +1,9 @@
 //! Persons: who may be erased, and who says so.
 
+use std::collections::BTreeMap;
+
 use domain::{ChangePersons, MAX_HOLDS, Person, PersonCommand};
-use event_schemas::PersonId;
+use event_schemas::{CommerceEvent, CustomerId, PersonEvent, PersonId};
 
 use crate::shop::{Shop, id};
 
@@ -10,7 +12,8 @@ fn person(number: u128) -> PersonId {
 }
 
 fn of(numbers: &[u128], command: PersonCommand) -> ChangePersons {
-    ChangePersons { persons: numbers.iter().map(|number| person(*number)).collect(), command }
+    let persons = numbers.iter().map(|number| person(*number)).collect();
+    ChangePersons { persons, customers: BTreeMap::new(), command }
 }
 
 fn erase(by: &str, needs_approval: bool) -> PersonCommand {
@@ -74,6 +77,32 @@ fn a_second_person_agrees_or_turns_it_down() {
     shop.must(of(&[1], erase("admin:ana", true)));
     shop.must(of(&[1], approve("admin:ben")));
     assert!(shop.get::<Person>(person(1)).erased);
+}
+
+#[test]
+fn whoever_asked_does_not_agree_in_another_role_and_a_program_does_not_answer() {
+    let mut shop = Shop::new();
+    shop.must(of(&[1], erase("support:ana", true)));
+    for by in ["support:ana", "admin:ana", "staff:ana", "api-key:ben", "api-key"] {
+        assert_eq!(shop.refusal(of(&[1], approve(by))).code(), "SECOND_PERSON_REQUIRED", "{by}");
+    }
+    let reject = |by: &str| PersonCommand::Reject { by: by.to_owned(), reason: "not them".to_owned() };
+    assert_eq!(shop.refusal(of(&[1], reject("api-key:ben"))).code(), "SECOND_PERSON_REQUIRED");
+    shop.must(of(&[1], reject("admin:ana")));
+}
+
+#[test]
+fn what_is_said_of_an_erasure_names_the_customer_whom_that_person_was() {
+    let mut shop = Shop::new();
+    let from = shop.happened.len();
+    let zofia = CustomerId::new("zofia").unwrap();
+    let customers = BTreeMap::from([(person(2), zofia.clone())]);
+    shop.must(ChangePersons { customers, ..of(&[1, 2], erase("support:ana", false)) });
+    let said = shop.happened[from..].iter().filter_map(|change| match &change.event {
+        CommerceEvent::Person(PersonEvent::PersonErased(event)) => Some(event.customer_id.clone()),
+        _ => None,
+    });
+    assert_eq!(said.collect::<Vec<_>>(), [None, Some(zofia)]);
 }
 
 #[test]
