@@ -212,21 +212,20 @@ impl Follower {
                     TileWriter::open(folder, 0)?
                 }
             };
-            Ok((head, known, tree, config.publish.map(Published::new)))
+            let published = config.publish.map(Published::new);
+            let outside = published.as_ref().map(|published| published.last(&config.origin)).transpose();
+            let outside = outside.map_err(|error| Fault::Trouble(error.to_string()))?.flatten();
+            if let Some(outside) = outside.map(|head| head.unchecked().clone()) {
+                if outside.size > tree.size() {
+                    known.insert(outside.size, outside.root);
+                } else if tree.root(outside.size)? != outside.root {
+                    return Err(Fault::Broken(another_root(outside.size, &outside.root)));
+                }
+            }
+            Ok((head, known, tree, published))
         });
         let (head, known, tree, published) = opened.await?;
-        let published_head = match &published {
-            Some(published) => published.last(&self.config.origin).map_err(|error| Fault::Trouble(error.to_string()))?,
-            None => None,
-        };
         (self.known, self.published) = (known, published);
-        if let Some(outside) = published_head.map(|head| head.unchecked().clone()) {
-            if outside.size > tree.size() {
-                self.known.insert(outside.size, outside.root);
-            } else if tree.root(outside.size)? != outside.root {
-                return Err(Fault::Broken(another_root(outside.size, &outside.root)));
-            }
-        }
         let (size, signed) = (tree.size(), head.as_ref().map_or(0, |head| head.unchecked().size));
         self.told.send_modify(|status| (status.size, status.signed) = (size, signed));
         self.head = head;
@@ -246,29 +245,21 @@ impl Follower {
         }
         let seen = if size > 0 { Some(digests.remove(0)) } else { None };
         let (tree, mut known) = (Arc::clone(&self.tree), self.known.clone());
+        // What the tree came past stays passed also when the disk is full meanwhile.
         let work = move || {
-            with(&tree, |tree| {
-                let Some(tree) = tree.as_mut() else { return Ok(known) };
-                if tree.last()? != seen {
-                    return Err(Fault::Broken(format!("position {size} holds another event than before")));
-                }
-                for digest in digests {
-                    tree.push(digest);
-                    if let Some(root) = known.remove(&tree.size())
-                        && tree.root(tree.size())? != root
-                    {
-                        return Err(Fault::Broken(another_root(tree.size(), &root)));
-                    }
-                }
-                tree.write_full()?;
-                Ok(known)
-            })
+            let taken = with(&tree, |tree| match tree.as_mut() {
+                Some(tree) => take(tree, seen, digests, &mut known),
+                None => Ok(()),
+            });
+            Ok((known, taken))
         };
-        self.known = blocking(work).await?;
+        let (known, taken) = blocking(work).await?;
+        self.known = known;
+        taken?;
         let size = with(&self.tree, |tree| tree.as_ref().map_or(0, TileWriter::size));
         self.told.send_if_modified(|status| std::mem::replace(&mut status.size, size) != size);
         match self.known.last_key_value() {
-            Some((signed, _)) if is_end => {
+            Some((signed, _)) if is_end && *signed > size => {
                 Err(Fault::Broken(format!("the log ends at position {size}, and had {signed} events when that was signed")))
             }
             _ => Ok(is_end),
@@ -350,6 +341,24 @@ impl Follower {
         });
         asked.drain(..).for_each(|ask| drop(ask.send(answer.clone())));
     }
+}
+
+/// Adds digests to a tree that ends with the one that was seen again, and holds it against the roots that it comes to.
+fn take(tree: &mut TileWriter, seen: Option<Node>, digests: Vec<Node>, known: &mut BTreeMap<u64, Node>) -> Result<(), Fault> {
+    let size = tree.size();
+    if tree.last()? != seen {
+        return Err(Fault::Broken(format!("position {size} holds another event than before")));
+    }
+    for digest in digests {
+        tree.push(digest);
+        if let Some(root) = known.get(&tree.size()).copied() {
+            if tree.root(tree.size())? != root {
+                return Err(Fault::Broken(another_root(tree.size(), &root)));
+            }
+            known.remove(&tree.size());
+        }
+    }
+    Ok(tree.write_full()?)
 }
 
 fn another_root(size: u64, root: &Node) -> String {

@@ -63,6 +63,8 @@ impl Published {
                 text.insert(0, '\n');
             }
         }
+        // What is written in part is looked for the next time.
+        self.is_checked = false;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         self.is_checked = true;
@@ -118,6 +120,24 @@ mod tests {
             let found = read_heads(&std::fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!(found, expected.iter().map(|size| head(*size)).collect::<Vec<_>>(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_head_that_was_written_in_part_by_this_process_is_cut_off_before_the_next() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("heads");
+        let mut published = Published::new(path.clone());
+        published.append(&head(1)).unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
+        // The disk is full in the middle of it, and half a head stays.
+        published.is_checked = true;
+        published.path = PathBuf::from("/dev/full");
+        assert!(published.append(&head(2)).is_err());
+        published.path = path.clone();
+        let half = head(2).to_string();
+        std::fs::write(&path, format!("{whole}{}", &half[..half.len() / 2])).unwrap();
+        published.flush().unwrap();
+        assert_eq!(read_heads(&std::fs::read_to_string(&path).unwrap()).unwrap(), [head(1), head(2)]);
     }
 
     #[test]
