@@ -181,6 +181,7 @@ impl Buyer {
         let Some(cart_id) = cart_id.filter(|_| email.is_some() || shipping.is_some() || billing.is_some()) else {
             return Ok(Ok(Self::default()));
         };
+        // Nobody: the cart is not there for the caller, and is refused below.
         let person = personal::person_of_cart(ctx, cart_id).await?;
         Ok(Ok(Self {
             email: personal::sealed(ctx, person, email.as_ref()).await?,
@@ -257,7 +258,7 @@ impl CartMutation {
             let lines = lines(&input.lines.unwrap_or_default(), QuantityChange::Add)?;
             let cart_id = CartId(outside.new_id());
             let (now, config) = (outside.now, outside.config.clone());
-            let cart = CreateCart { cart_id, currency, customer_id: outside.customer_id.clone(), now, config: config.clone() };
+            let cart = CreateCart { cart_id, currency, customer_id: outside.buyer(), now, config: config.clone() };
             let lines = if lines.is_empty() { None } else { Some(SetCartLines { cart_id, lines, now, config }) };
             Ok(InTurn { first: cart, second: lines })
         });

@@ -9,7 +9,7 @@ use event_schemas::{CustomerId, Idempotency, Metadata, Position, Sequence, Strea
 use uuid::Uuid;
 
 use crate::{
-    access::{Caller, Permission},
+    access::{Caller, Permission, Permissions},
     graphql::{
         RequestContext,
         own::{Reaching, Thing},
@@ -161,6 +161,12 @@ impl Outside<'_> {
     /// A decision about a thing that may belong to a customer, as the caller may make it.
     pub(crate) fn reaching<D>(&self, everyones: Permission, thing: Thing, decision: D) -> Reaching<D> {
         Reaching::new(self.caller, everyones, thing, decision)
+    }
+
+    /// The customer whose a cart is that the caller begins: none when staff do, who shop for others. What is entered there is
+    /// then about somebody else, and gets a key of its own.
+    pub(crate) fn buyer(&self) -> Option<CustomerId> {
+        self.customer_id.clone().filter(|_| self.caller.permissions() == Permissions::default())
     }
 
     /// A new id.
