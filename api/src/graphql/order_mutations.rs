@@ -176,7 +176,7 @@ async fn words(ctx: &Context<'_>, input: &ReviewSubmitInput) -> Result<Result<Wo
     let Some(order_id) = order_id.filter(|_| input.title.is_some() || input.comment.is_some()) else {
         return Ok(Ok((None, None)));
     };
-    let person = personal::person_of_order(ctx, order_id).await?;
+    let person = personal::person_of_order(ctx, order_id, Permission::ViewOrders).await?;
     let title = personal::sealed(ctx, person, input.title.as_ref()).await?;
     Ok(Ok((title, personal::sealed(ctx, person, input.comment.as_ref()).await?)))
 }
@@ -221,7 +221,7 @@ impl OrderMutation {
         let id = input.order_id.clone();
         let note = match global_id::decode::<OrderId>(Kind::Order, &id) {
             Some(order_id) => {
-                let person = personal::person_of_order(ctx, order_id).await?;
+                let person = personal::person_of_order(ctx, order_id, Permission::EditOrders).await?;
                 let sealed = personal::sealed(ctx, person, Some(&input.note)).await?;
                 sealed.map(|text| SealedText::new(text, &input.note))
             }

@@ -6,13 +6,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error};
 use domain::Cart;
-use event_schemas::{CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonId, Personal, Recorded, StreamId};
+use event_schemas::{
+    CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonEvent, PersonId, Personal, Recorded, StreamId,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use uuid::Uuid;
 use vault::PersonError;
 
 use crate::{
-    graphql::{audit_query::shown, problem},
+    access::Permission,
+    graphql::{RequestContext, audit_query::shown, history, problem},
     shop::Shop,
 };
 
@@ -43,65 +47,73 @@ pub(crate) async fn opened_event(ctx: &Context<'_>, recorded: &Recorded) -> Resu
     opened.map(|()| payload).map_err(|error| problem::fault(&error))
 }
 
-/// Seals a value, if there is one.
+/// Seals a value, if there is one. For nobody it becomes a text that no key opens: the decision then refuses it, since what it
+/// is about is not there for the caller.
 ///
 /// # Errors
 /// When the vault fails.
 pub(crate) async fn sealed<T: Serialize>(
     ctx: &Context<'_>,
-    person: PersonId,
+    person: Option<PersonId>,
     value: Option<&T>,
 ) -> Result<Option<Personal<T>>, Error> {
     let Some(value) = value else { return Ok(None) };
+    let Some(person) = person else { return Ok(Some(Personal::sealed(PersonId(Uuid::nil()), &[0; 40]))) };
     let sealed = ctx.data::<Arc<Shop>>()?.persons.seal(person, value).await;
     sealed.map(Some).map_err(|error| problem::fault(&error))
 }
 
 /// For whom what is entered in a cart is sealed: for its customer, else for who was entered before, else for somebody new.
+/// Nobody, and without a look at the vault, when there is no such open cart for the caller.
 ///
 /// # Errors
 /// When the log or the vault fails.
-pub(crate) async fn person_of_cart(ctx: &Context<'_>, id: CartId) -> Result<PersonId, Error> {
+pub(crate) async fn person_of_cart(ctx: &Context<'_>, id: CartId) -> Result<Option<PersonId>, Error> {
     let shop = ctx.data::<Arc<Shop>>()?;
     let cart = cart(shop, id).await?;
-    let before = match &cart {
-        Cart::Open(open) => {
-            let address = open.shipping_address.as_ref().or(open.billing_address.as_ref());
-            open.email.as_ref().and_then(Personal::person).or_else(|| address.and_then(Personal::person))
-        }
-        Cart::Absent | Cart::CheckedOut { .. } | Cart::Expired { .. } => None,
-    };
-    person(shop, cart.customer_id(), before).await.map_err(|error| problem::fault(&error))
+    let Cart::Open(open) = &cart else { return Ok(None) };
+    if !reaches(ctx, cart.customer_id(), Permission::EditOrders)? {
+        return Ok(None);
+    }
+    let address = open.shipping_address.as_ref().or(open.billing_address.as_ref());
+    let before = open.email.as_ref().and_then(Personal::person).or_else(|| address.and_then(Personal::person));
+    person(shop, cart.customer_id(), before).await.map(Some)
 }
 
-/// For whom what is written about an order is sealed: for its customer, else for who placed it, else for somebody new.
+/// For whom what is written about an order is sealed: for its customer, else for who placed it, else for somebody new. Nobody,
+/// and without a look at the vault, when there is no such order for the caller; `everyones` is the permission for all orders.
 ///
 /// # Errors
 /// When the log or the vault fails.
-pub(crate) async fn person_of_order(ctx: &Context<'_>, id: OrderId) -> Result<PersonId, Error> {
+pub(crate) async fn person_of_order(ctx: &Context<'_>, id: OrderId, everyones: Permission) -> Result<Option<PersonId>, Error> {
     let shop = ctx.data::<Arc<Shop>>()?;
     let first = shop.log.read_stream(&StreamId::new(OrderEvent::AGGREGATE, id), 0, 1).await;
-    let (mut customer, mut before) = (None, None);
     for recorded in first.map_err(|error| problem::fault(&error))? {
         for event in recorded.decode().map_err(|error| problem::fault(&error))? {
-            if let CommerceEvent::Order(OrderEvent::OrderPlaced(placed)) = event {
-                let address = placed.shipping_address.as_ref().or(placed.billing_address.as_ref());
-                let entered = placed.email.as_ref().and_then(Personal::person);
-                before = entered.or_else(|| address.and_then(Personal::person));
-                customer = placed.customer_id;
+            let CommerceEvent::Order(OrderEvent::OrderPlaced(placed)) = event else { continue };
+            if !reaches(ctx, placed.customer_id.as_ref(), everyones)? {
+                return Ok(None);
             }
+            let address = placed.shipping_address.as_ref().or(placed.billing_address.as_ref());
+            let entered = placed.email.as_ref().and_then(Personal::person);
+            let before = entered.or_else(|| address.and_then(Personal::person));
+            return person(shop, placed.customer_id.as_ref(), before).await.map(Some);
         }
     }
-    person(shop, customer.as_ref(), before).await.map_err(|error| problem::fault(&error))
+    Ok(None)
 }
 
-/// Whether what was entered can still be read, so that a parcel can go there.
+/// Whether what was entered in a cart of the caller's can no longer be read, so that no parcel can go there.
 ///
 /// # Errors
 /// When the log or the vault fails.
 pub(crate) async fn is_erased(ctx: &Context<'_>, id: CartId) -> Result<bool, Error> {
     let shop = ctx.data::<Arc<Shop>>()?;
-    let Cart::Open(open) = cart(shop, id).await? else { return Ok(false) };
+    let cart = cart(shop, id).await?;
+    let Cart::Open(open) = &cart else { return Ok(false) };
+    if !reaches(ctx, cart.customer_id(), Permission::EditOrders)? {
+        return Ok(false);
+    }
     let email = open.email.as_ref().and_then(Personal::person);
     for person in email.into_iter().chain(open.shipping_address.as_ref().and_then(Personal::person)) {
         if !shop.persons.is_readable(person).await.map_err(|error| problem::fault(&error))? {
@@ -111,18 +123,48 @@ pub(crate) async fn is_erased(ctx: &Context<'_>, id: CartId) -> Result<bool, Err
     Ok(false)
 }
 
+fn reaches(ctx: &Context<'_>, owner: Option<&CustomerId>, everyones: Permission) -> Result<bool, Error> {
+    Ok(ctx.data::<Arc<RequestContext>>()?.caller.reaches(owner, everyones))
+}
+
 /// A cart as the log has it now.
 async fn cart(shop: &Shop, id: CartId) -> Result<Cart, Error> {
     let cart = engine::look(&*shop.log, |world| world.get::<Cart>(id).clone()).await;
     cart.map_err(|error| problem::fault(&error))
 }
 
-async fn person(shop: &Shop, customer: Option<&CustomerId>, before: Option<PersonId>) -> Result<PersonId, PersonError> {
+async fn person(shop: &Shop, customer: Option<&CustomerId>, before: Option<PersonId>) -> Result<PersonId, Error> {
     if let Some(customer) = customer {
-        return shop.persons.of_customer(customer).await;
+        return customers_person(shop, customer).await;
     }
-    match before {
-        Some(person) if shop.persons.is_readable(person).await? => Ok(person),
-        Some(_) | None => shop.persons.somebody().await,
+    let readable = match before {
+        Some(person) => shop.persons.is_readable(person).await.map_err(|error| problem::fault(&error))?,
+        None => false,
+    };
+    match before.filter(|_| readable) {
+        Some(person) => Ok(person),
+        None => shop.persons.somebody().await.map_err(|error| problem::fault(&error)),
     }
+}
+
+/// A customer whose key was destroyed gets another, unless they were erased as a customer: their account is about to be gone.
+async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId, Error> {
+    let known = shop.persons.known_customer(customer).await.map_err(|error| problem::fault(&error))?;
+    if let Some(known) = known {
+        if shop.persons.is_readable(known).await.map_err(|error| problem::fault(&error))? {
+            return Ok(known);
+        }
+        for recorded in
+            history::whole(&*shop.log, &StreamId::new("person", known)).await.map_err(|error| problem::fault(&error))?
+        {
+            for event in recorded.decode().map_err(|error| problem::fault(&error))? {
+                if let CommerceEvent::Person(PersonEvent::PersonErased(erased)) = event
+                    && erased.customer_id.as_ref() == Some(customer)
+                {
+                    return Err(problem::fault(&PersonError::Erased(known)));
+                }
+            }
+        }
+    }
+    shop.persons.of_customer(customer).await.map_err(|error| problem::fault(&error))
 }
