@@ -99,7 +99,7 @@ row! {
 
 /// The carts.
 pub const CARTS: Projection =
-    Projection { name: "carts", version: 2, tables: &[Cart::TABLE, CartLine::TABLE], for_analysts: true, fold };
+    Projection { name: "carts", version: 3, tables: &[Cart::TABLE, CartLine::TABLE], for_analysts: true, fold };
 
 fn fold(rows: &mut Rows<'_>, fact: &Fact<'_>) -> Result<(), FoldError> {
     let CommerceEvent::Cart(event) = fact.event else { return Ok(()) };
@@ -196,8 +196,9 @@ fn set_details(cart: &mut Cart, details: &CartDetailsSet) {
     set(&mut cart.email, &details.email);
     set(&mut cart.shipping_address, &details.shipping_address);
     set(&mut cart.billing_address, &details.billing_address);
-    let sealed_for = cart.email.as_ref().and_then(Personal::person);
-    cart.person_id = sealed_for.or_else(|| cart.shipping_address.as_ref().and_then(Personal::person)).or(cart.person_id);
+    let address = cart.shipping_address.as_ref().or(cart.billing_address.as_ref());
+    let sealed_for = cart.email.as_ref().and_then(Personal::person).or_else(|| address.and_then(Personal::person));
+    cart.person_id = sealed_for.or(cart.person_id);
     set(&mut cart.country, &details.country);
     set(&mut cart.shipping_method, &details.shipping_method);
     if let Some(codes) = &details.coupon_codes {
