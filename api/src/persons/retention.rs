@@ -1,6 +1,11 @@
 //! How long what is known of somebody is kept who never bought anything.
 
-use std::{collections::BTreeSet, str::FromStr, sync::Weak, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::Weak,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use domain::{ChangePersons, PersonCommand};
@@ -131,14 +136,15 @@ async fn erase(shop: &Shop, person: PersonId, retention: Retention) -> Result<bo
         customer_id: None,
         needs_approval: false,
     };
-    let outcome = match shop.engine.submit(ChangePersons { persons: vec![person], command }, metadata).await {
-        Ok(outcome) => outcome,
-        Err(CommandError::Refused(refusal)) => {
-            tracing::debug!(%person, %refusal, "a person is kept beyond the rule of retention");
-            return Ok(false);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let outcome =
+        match shop.engine.submit(ChangePersons { persons: vec![person], customers: BTreeMap::new(), command }, metadata).await {
+            Ok(outcome) => outcome,
+            Err(CommandError::Refused(refusal)) => {
+                tracing::debug!(%person, %refusal, "a person is kept beyond the rule of retention");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
     // What fails now is done by the process that looks for it.
     without_purge(shop, &erased_in(&outcome.changes)).await?;
     Ok(true)
