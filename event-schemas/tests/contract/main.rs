@@ -11,6 +11,7 @@
 
 mod changes;
 mod page;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -172,7 +172,7 @@ fn example(name: &str) -> String {
     format!("```rust\n{}\n```\n\n", code.trim_end())
 }
 
-const HEAD: &str = include_str!("head.md");
+const HEAD: &str = include_str!("head.txt");
 
 fn page() -> String {
     let schemas: BTreeMap<_, _> = files("schemas").into_iter().map(|(written, text)| (written, json_of(&text))).collect();

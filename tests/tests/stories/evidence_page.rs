@@ -103,7 +103,9 @@ async fn the_page_of_a_pack_checks_it_without_a_server_and_tells_a_changed_one()
     assert_eq!(browser.objections(), [Value::Null; 0]);
 
     // Somebody else's name in one change of rights, and nothing else.
-    std::fs::write(&path, page.replace("00000000000000000003\\\"", "00000000000000000004\\\"")).unwrap();
+    let changed = page.replace("-000000000003\\\"", "-000000000004\\\"");
+    assert_ne!(changed, page);
+    std::fs::write(&path, changed).unwrap();
     browser.reload().await;
     browser.wait_until("document.getElementById('verdict').dataset.state === 'wrong'").await;
     let said = checks(&mut browser).await;

@@ -1,9 +1,12 @@
+//! What events say: each has a sentence, none of them says anything personal, and every sealed text of them is found.
+
 use std::fs;
 
+use event_schemas::{
+    CommerceEvent, Proposed, Recorded, StreamId, Timestamp,
+    words::{doer, sentence, sentence_by},
+};
 use uuid::Uuid;
-
-use super::{doer, sentence, sentence_by};
-use crate::{Proposed, Recorded, StreamId, Timestamp};
 
 fn record(stream: &str, event_type: &str, version: u32, payload: &str, actor: &str) -> Recorded {
     let at = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
@@ -84,4 +87,17 @@ fn whoever_did_it_is_named_as_people_would() {
         assert_eq!(doer(actor, None), expected);
     }
     assert_eq!(doer("customer:c-1", Some("Ana")), "customer c-1");
+}
+
+#[test]
+fn every_sealed_text_of_every_event_is_found() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/samples");
+    for event in CommerceEvent::schemas() {
+        let sealed = event.schema.to_string().matches("^sealed:1:").count();
+        let file = format!("{folder}/{}.v{}.json", event.event_type, event.version);
+        let sample = fs::read_to_string(file).unwrap();
+        let mut events = CommerceEvent::decode(event.event_type, event.version, &sample).unwrap();
+        let found: usize = events.iter_mut().map(|event| event.personal_mut().len()).sum();
+        assert_eq!(found, sealed, "{}: its sample has every text that it may have", event.event_type);
+    }
 }
