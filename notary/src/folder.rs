@@ -75,8 +75,12 @@ impl TileFolder {
         Err(TileError::Missing(tile))
     }
 
-    /// The narrowest tile on the disk that begins with this one.
+    /// The tile on the disk that begins with this one: its own file, which its head rests upon, or a wider one.
     fn stored(&self, tile: Tile) -> Result<Option<Tile>, TileError> {
+        let own = self.path.join(tile.to_string());
+        if own.try_exists().map_err(|error| TileError::File(own, error))? {
+            return Ok(Some(tile));
+        }
         let full = Tile { width: TILE_WIDTH, ..tile };
         let path = self.path.join(full.to_string());
         if path.try_exists().map_err(|error| TileError::File(path.clone(), error))? {

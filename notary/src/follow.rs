@@ -40,6 +40,8 @@ enum Fault {
     Broken(String),
     /// It may be better the next time.
     Trouble(String),
+    /// Tiles are not there or cut: they are made anew the next time.
+    Damaged(String),
 }
 
 impl From<ReadError> for Fault {
@@ -50,7 +52,10 @@ impl From<ReadError> for Fault {
 
 impl From<TileError> for Fault {
     fn from(error: TileError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            TileError::Missing(_) | TileError::Damaged(..) => Self::Damaged(error.to_string()),
+            TileError::File(..) | TileError::Outside { .. } => Self::Trouble(error.to_string()),
+        }
     }
 }
 
@@ -75,6 +80,8 @@ pub(crate) struct Follower {
     published: Option<Published>,
     signed_at: Option<Instant>,
     broken: Option<String>,
+    /// Whether a tile turned out to be damaged, so that all are to be made anew.
+    is_damaged: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -100,6 +107,7 @@ impl Follower {
             published: None,
             signed_at: None,
             broken: None,
+            is_damaged: false,
             stopping,
         }
     }
@@ -189,7 +197,7 @@ impl Follower {
 
     /// Opens the tree where its last head left it. A tree whose tiles are damaged is made anew from the log.
     async fn open(&mut self) -> Result<(), Fault> {
-        let (folder, config) = (self.folder.clone(), self.config.clone());
+        let (folder, config, is_damaged) = (self.folder.clone(), self.config.clone(), self.is_damaged);
         let opened = blocking(move || {
             let mut head = folder.head()?;
             let mut known = BTreeMap::new();
@@ -201,10 +209,12 @@ impl Follower {
             let size = signed.as_ref().map_or(0, |signed| signed.size);
             let opened = TileWriter::open(folder.clone(), size).and_then(|tree| Ok((tree.root(size)?, tree)));
             let tree = match (opened, signed) {
-                (Ok((root, tree)), Some(signed)) if root == signed.root => tree,
+                (Ok((root, tree)), Some(signed)) if root == signed.root && !is_damaged => tree,
                 (Ok((_, tree)), None) => tree,
                 (opened, signed) => {
-                    let reason = opened.err().map_or_else(|| "they have another root".to_owned(), |error| error.to_string());
+                    let reason = opened
+                        .err()
+                        .map_or_else(|| "one is damaged, or they have another root".to_owned(), |error| error.to_string());
                     tracing::warn!(size, %reason, "the tiles are not those of their head; they are made anew from the log");
                     known.extend(signed.map(|signed| (signed.size, signed.root)));
                     // It is signed again, with its tiles, once the tree has come to it.
@@ -212,8 +222,7 @@ impl Follower {
                     TileWriter::open(folder, 0)?
                 }
             };
-            let published = config.publish.map(Published::new);
-            let outside = published.as_ref().map(|published| published.last(&config.origin)).transpose();
+            let outside = config.publish.map(|path| Published::new(path).last(&config.origin)).transpose();
             let outside = outside.map_err(|error| Fault::Trouble(error.to_string()))?.flatten();
             if let Some(outside) = outside.map(|head| head.unchecked().clone()) {
                 if outside.size > tree.size() {
@@ -222,10 +231,14 @@ impl Follower {
                     return Err(Fault::Broken(another_root(outside.size, &outside.root)));
                 }
             }
-            Ok((head, known, tree, published))
+            Ok((head, known, tree))
         });
-        let (head, known, tree, published) = opened.await?;
-        (self.known, self.published) = (known, published);
+        let (head, known, tree) = opened.await?;
+        (self.known, self.is_damaged) = (known, false);
+        // What waits to be published still waits after the tiles were made anew.
+        if self.published.is_none() {
+            self.published = self.config.publish.clone().map(Published::new);
+        }
         let (size, signed) = (tree.size(), head.as_ref().map_or(0, |head| head.unchecked().size));
         self.told.send_modify(|status| (status.size, status.signed) = (size, signed));
         self.head = head;
@@ -314,8 +327,12 @@ impl Follower {
         done.map_err(|error| Fault::Trouble(format!("a head could not be appended to {}: {error}", path.display())))
     }
 
-    /// If the log is not what was signed, nothing is signed from now on.
+    /// If the log is not what was signed, nothing is signed from now on. If a tile is damaged, the tree is opened anew.
     fn kept(&mut self, fault: Fault) -> Fault {
+        if matches!(fault, Fault::Damaged(_)) {
+            self.is_damaged = true;
+            with(&self.tree, |tree| *tree = None);
+        }
         if let Fault::Broken(reason) = &fault
             && self.broken.is_none()
         {
@@ -330,7 +347,9 @@ impl Follower {
         let (broken, trouble, answer) = match outcome {
             Ok(()) => (None, None, self.head.clone().ok_or_else(|| SignError::Unavailable("nothing was signed yet".to_owned()))),
             Err(Fault::Broken(reason)) => (Some(reason.clone()), None, Err(SignError::Broken(reason))),
-            Err(Fault::Trouble(reason)) => (None, Some(reason.clone()), Err(SignError::Unavailable(reason))),
+            Err(Fault::Trouble(reason) | Fault::Damaged(reason)) => {
+                (None, Some(reason.clone()), Err(SignError::Unavailable(reason)))
+            }
         };
         if let Some(reason) = trouble.as_ref().filter(|_| self.told.borrow().trouble.is_none()) {
             tracing::warn!(reason, "the notary cannot go on; it tries again");

@@ -51,6 +51,13 @@ impl Tile {
     pub fn is_full(&self) -> bool {
         self.width == TILE_WIDTH
     }
+
+    /// Whether a tree of that size has all its hashes.
+    pub fn is_within(&self, size: u64) -> bool {
+        let hashes = size.checked_shr(u32::from(TILE_HEIGHT) * u32::from(self.level)).unwrap_or(0);
+        self.index < hashes >> TILE_HEIGHT
+            || (self.index == hashes >> TILE_HEIGHT && u64::from(self.width) <= hashes % u64::from(TILE_WIDTH))
+    }
 }
 
 /// The path that the standard gives it, such as `tile/0/x001/234` or `tile/1/000.p/17`.
@@ -203,6 +210,15 @@ impl Hashes for Leaves {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tile_is_within_a_tree_that_has_all_its_hashes() {
+        let is_within = |path: &str, size| path.parse::<Tile>().unwrap().is_within(size);
+        assert!(is_within("tile/0/000", 256) && is_within("tile/0/000.p/9", 9) && is_within("tile/0/001.p/1", 257));
+        assert!(is_within("tile/0/000.p/255", 300) && is_within("tile/1/000.p/1", 256) && is_within("tile/1/000", 65_536));
+        assert!(!is_within("tile/0/000", 255) && !is_within("tile/0/000.p/10", 9) && !is_within("tile/0/001.p/1", 256));
+        assert!(!is_within("tile/1/000.p/1", 255) && !is_within("tile/0/000.p/1", 0) && !is_within("tile/7/000", u64::MAX));
+    }
 
     #[test]
     fn a_tile_has_one_path_which_is_that_of_the_standard() {

@@ -69,13 +69,22 @@ pub(crate) async fn tile(State(shop): State<Arc<Shop>>, Path(path): Path<String>
         return StatusCode::NOT_FOUND.into_response();
     };
     let folder = notary.notary.folder().clone();
-    match tokio::task::spawn_blocking(move || folder.bytes(tile)).await {
+    // Beyond the last head there may be tiles of a history that was never signed: those are not to be kept for good.
+    let read = move || match folder.head() {
+        Ok(Some(head)) if tile.is_within(head.unchecked().size) => folder.bytes(tile).map_err(Some),
+        Ok(_) => Err(None),
+        Err(error) => {
+            tracing::warn!(%error, "the notary has no head to hold a tile against");
+            Err(None)
+        }
+    };
+    match tokio::task::spawn_blocking(read).await {
         Ok(Ok(bytes)) => {
             let keep = if tile.is_full() { FOR_GOOD } else { BRIEFLY };
             ([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, keep)], bytes).into_response()
         }
-        Ok(Err(TileError::Missing(_))) => StatusCode::NOT_FOUND.into_response(),
-        Ok(Err(error)) => unavailable(&error),
+        Ok(Err(None | Some(TileError::Missing(_)))) => StatusCode::NOT_FOUND.into_response(),
+        Ok(Err(Some(error))) => unavailable(&error),
         Err(error) => unavailable(&error),
     }
 }
