@@ -119,6 +119,14 @@ impl Keys {
         Self::open_reading_every(FRESH, vault, issuer, now).await
     }
 
+    /// Whether the vault has keys, so that opening them makes none.
+    ///
+    /// # Errors
+    /// [`KeyError::Vault`].
+    pub async fn are_in(vault: &Vault) -> Result<bool, KeyError> {
+        Ok(vault.get::<Ring>(NAME).await?.is_some())
+    }
+
     async fn open_reading_every(interval: Duration, vault: Vault, issuer: String, now: Timestamp) -> Result<Arc<Self>, KeyError> {
         let begun = Instant::now();
         let ring = loop {

@@ -59,8 +59,8 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the vault of a database, and makes its tables when there are none.
-    pub async fn open(url: &str, keyring: &Keyring) -> Result<Self, VaultError> {
+    /// Opens the vault of a database, and makes its tables when there are none, if it may.
+    pub async fn open(url: &str, keyring: &Keyring, make: bool) -> Result<Self, VaultError> {
         let unreadable = |error: event_store::OpenError| VaultError::Unavailable("the vault".to_owned(), error.to_string());
         let address = PostgresAddress::parse(url).map_err(unreadable)?;
         let name = address.to_string();
@@ -76,7 +76,7 @@ impl PostgresStore {
         let connected = tokio::time::timeout(address.connect_timeout(), PgConnection::connect_with(&options)).await;
         let connected = connected.unwrap_or_else(|elapsed| Err(late(elapsed)));
         let mut first = connected.map_err(|error| unavailable(&name, &error))?;
-        let prepared = tokio::time::timeout(2 * ANSWER, schema::prepare(&mut first, &name, keyring)).await;
+        let prepared = tokio::time::timeout(2 * ANSWER, schema::prepare(&mut first, &name, keyring, make)).await;
         prepared.unwrap_or_else(|elapsed| Err(unavailable(&name, &late(elapsed))))?;
         // How the session ends does not matter any more.
         drop(first.close().await);

@@ -62,12 +62,12 @@ struct Pool {
 }
 
 impl SqliteStore {
-    /// Opens the file, and makes it when there is none.
-    pub async fn open(path: &Path, keyring: Arc<Keyring>) -> Result<Self, VaultError> {
+    /// Opens the file, and makes it when there is none, if it may.
+    pub async fn open(path: &Path, keyring: Arc<Keyring>, make: bool) -> Result<Self, VaultError> {
         let file = File::new(path, keyring);
         let name = file.name().to_owned();
         let opening = tokio::task::spawn_blocking(move || {
-            let first = file.make()?;
+            let first = if make { file.make()? } else { file.connect()? };
             Ok(Pool { file, idle: Mutex::new(vec![first]) })
         });
         let pool = Arc::new(opening.await.map_err(|_| broken_off(&name))??);

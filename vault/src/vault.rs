@@ -48,10 +48,24 @@ impl Vault {
     /// [`VaultError::WrongKey`] if it was made with another key; [`VaultError::NotAVault`], [`VaultError::Newer`] or
     /// [`VaultError::Unavailable`] if it cannot be used. None of them repeats a password.
     pub async fn open(url: &str, key: VaultKey) -> Result<Self, VaultError> {
+        Self::open_or(true, url, key).await
+    }
+
+    /// Opens the vault at an address as [`Self::open`] does, and makes nothing when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`VaultError::NotAVault`] or [`VaultError::Unavailable`] if there is none.
+    pub async fn open_existing(url: &str, key: VaultKey) -> Result<Self, VaultError> {
+        Self::open_or(false, url, key).await
+    }
+
+    async fn open_or(make: bool, url: &str, key: VaultKey) -> Result<Self, VaultError> {
         let keyring = Arc::new(Keyring::new(&key));
         let store: Arc<dyn Store> = match url.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Arc::new(SqliteStore::open(path.as_ref(), Arc::clone(&keyring)).await?),
-            _ if PostgresAddress::is_one(url) => Arc::new(PostgresStore::open(url, &keyring).await?),
+            Some(("sqlite", path)) if !path.is_empty() => {
+                Arc::new(SqliteStore::open(path.as_ref(), Arc::clone(&keyring), make).await?)
+            }
+            _ if PostgresAddress::is_one(url) => Arc::new(PostgresStore::open(url, &keyring, make).await?),
             // It is not repeated: it may be a misspelt address with a password in it.
             _ => {
                 let kinds = "its address reads sqlite:PATH, such as sqlite:shop/vault.db, or postgres://USER@HOST/DATABASE";

@@ -8,16 +8,17 @@ use domain::StoreConfig;
 use engine::{Clock as _, Engine, Limits, LogClock, Processes, SystemIds};
 use event_schemas::Timestamp;
 use event_store::{Head, Log, Moment, PastLog};
+use identity::Keys;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
-use vault::Persons;
+use vault::{Persons, Vault};
 use webhooks::{WebhookConfig, Webhooks};
 
 use crate::{
     ServeConfig, StartError,
     access_log::AccessLog,
-    accounts::{self, Setup},
+    accounts::{self, AccountsError, Setup},
     audit_log::AuditLog,
     data_folder::DataFolder,
     metrics::Metrics,
@@ -55,13 +56,33 @@ impl Shown {
     }
 }
 
+/// The vault of the shop, with its key and its keys, as they are there: who looks makes none of them.
+async fn vault_of(config: &ServeConfig, folder: &DataFolder) -> Result<Vault, AccountsError> {
+    let is_told = std::env::var_os("DAYBOOK_VAULT_KEY").is_some_and(|key| !key.is_empty());
+    if !is_told && !folder.file("vault.key").exists() {
+        let missing =
+            "there is no vault.key in the data folder, and who only reads makes none; restore it, or serve the shop first";
+        return Err(AccountsError::Unusable(missing.to_owned()));
+    }
+    let beside = config.events.as_deref().filter(|events| !events.starts_with("sqlite:"));
+    let in_folder = folder.sqlite_url("vault.db");
+    let url = config.vault.as_deref().or(beside).unwrap_or(&in_folder);
+    let vault = Vault::open_existing(url, accounts::vault_key(folder)?).await?;
+    if Keys::are_in(&vault).await? {
+        return Ok(vault);
+    }
+    Err(AccountsError::Unusable(
+        "the vault has no keys that sign tokens, and who only reads makes none; serve the shop first".to_owned(),
+    ))
+}
+
 /// Opens the shop of a folder as it was at a moment (or is, if none is named), when its views are built. A server may go on with
 /// the same shop meanwhile: its log is only read, its views are left alone, and its vault tells who may look.
 ///
 /// # Errors
 /// See [`StartError`].
 pub(crate) async fn open(config: &ServeConfig, folder: &DataFolder, public_url: Url, door: Door) -> Result<Opened, StartError> {
-    let vault = accounts::open_vault(folder, config.vault.as_deref(), config.events.as_deref()).await?;
+    let vault = vault_of(config, folder).await?;
     let url = config.events.clone().unwrap_or_else(|| folder.sqlite_url("events.db"));
     let present = event_store::open_read_only(&url).await?;
     let moment = match config.as_of {

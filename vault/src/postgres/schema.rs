@@ -20,11 +20,14 @@ const TABLES: &str = "
 /// Held while the schema is looked at and changed, so that of several nodes that start at once one makes it. The letters `DayV`.
 const MAKING: i64 = 0x4461_7956;
 
-/// Makes the vault's tables if need be, and checks that they are ours, of a known format and made with this key.
-pub(super) async fn prepare(session: &mut PgConnection, name: &str, keyring: &Keyring) -> Result<(), VaultError> {
+/// Makes the vault's tables if need be and it may, and checks that they are ours, of a known format and made with this key.
+pub(super) async fn prepare(session: &mut PgConnection, name: &str, keyring: &Keyring, make: bool) -> Result<(), VaultError> {
     // Nothing is locked and no right is needed where there is nothing to do.
     if is_made(session, name, keyring).await? {
         return Ok(());
+    }
+    if !make {
+        return Err(VaultError::NotAVault(name.to_owned(), "it has no schema vault".to_owned()));
     }
     let refused = |error| unavailable(name, &error);
     let check = keyring.check_entry();
