@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use event_schemas::Position;
 use event_store::{Log, Moment};
 use projections::{Freshness, ProjectionState, Runner, ViewError, Views};
 use tokio::time::Instant;
@@ -18,12 +19,13 @@ const BATCH: usize = 8_192;
 const TELL: Duration = Duration::from_secs(2);
 
 /// Builds the views of a past log, or takes up those that are there already, and gives them when they hold all of it. Views
-/// whose fold has changed since are built anew by their runner; those of another log are thrown away.
+/// whose fold has changed since are built anew by their runner; those of another log or history are thrown away.
 ///
 /// # Errors
 /// If the folder or the views cannot be used, or another process is using them.
 pub(super) async fn build(folder: &DataFolder, log: Arc<dyn Log>, shown: &Shown) -> Result<(Views, Runner), StartError> {
     let path = folder.file("as-of").join(name(shown));
+    same_history(&path, &*log, shown).await?;
     let (views, runner) = match follow(&path, log.clone()).await {
         Err(StartError::Views(ViewError::OtherLog { .. } | ViewError::AheadOfLog { .. })) => {
             std::fs::remove_dir_all(&path).map_err(|error| DataFolderError::Unusable(path.clone(), error))?;
@@ -33,6 +35,38 @@ pub(super) async fn build(folder: &DataFolder, log: Arc<dyn Log>, shown: &Shown)
     };
     wait(&views, shown).await;
     Ok((views, runner))
+}
+
+/// Throws views away whose last event is not the log's own, as after a restore from which the shop went on otherwise, and notes
+/// where the history ends that they are to hold.
+async fn same_history(path: &Path, log: &dyn Log, shown: &Shown) -> Result<(), StartError> {
+    let unusable = |error| DataFolderError::Unusable(path.to_owned(), error);
+    let note = path.join("history");
+    let position = |noted: &str| noted.split_once(' ').and_then(|(position, _)| position.parse().ok());
+    let noted = std::fs::read_to_string(&note).unwrap_or_default();
+    let is_same = match position(&noted) {
+        Some(position) => noted == end_at(log, position).await?,
+        None => false,
+    };
+    if !is_same && path.exists() {
+        tracing::info!(folder = %path.display(), "the views there are not known to be of this history, and are built anew");
+        std::fs::remove_dir_all(path).map_err(unusable)?;
+    }
+    // Before the views: of what they hold more than is noted, nobody could tell whose it is.
+    std::fs::create_dir_all(path).map_err(unusable)?;
+    let end = end_at(log, shown.end.position).await?;
+    std::fs::write(&note, end).map_err(unusable)?;
+    Ok(())
+}
+
+/// A position and the digest of the event there; of an end of nothing, or that the log has not got, the position alone.
+async fn end_at(log: &dyn Log, position: Position) -> Result<String, StartError> {
+    let digest = match position.checked_sub(1) {
+        Some(before) => log.digests(before, 1).await?.pop(),
+        None => None,
+    };
+    let digest: String = digest.iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{position} {digest}\n"))
 }
 
 /// What the folder of a moment is called. Up to a time of the world the same moment may hold more tomorrow, behind what it holds
