@@ -23,8 +23,8 @@ impl StaleVersion {
     }
 }
 
-/// A decision with the version of an aggregate that it rests upon: another version refuses it, before any rule of its own. What
-/// does not exist is left to the decision's own rules, which say so.
+/// A decision with the version of an aggregate that it rests upon: another version refuses it, before any rule of its own. Of
+/// what does not exist the decision's own rules speak first; where they would let it be made, nobody has looked at it either.
 #[derive(Debug, Clone)]
 pub struct Expecting<D> {
     /// The aggregate and the version expected of it; any version if absent.
@@ -37,7 +37,10 @@ impl<D: Decision> Decision for Expecting<D> {
     fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
         if let Some((stream, expected)) = &self.expected {
             let (version, expected) = (world.version(stream), *expected);
-            if version != expected && version > 0 {
+            if version != expected {
+                if version == 0 {
+                    self.decision.decide(world)?;
+                }
                 return Err(StaleVersion { stream: stream.clone(), expected, version }.into());
             }
         }
