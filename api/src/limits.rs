@@ -39,6 +39,8 @@ const DEFAULT_PAGE: u64 = 20;
 const SALES_ROWS: u64 = 1_000;
 /// The length that a list without pages is taken to have: such lists belong to one thing, and most are shorter.
 const WHOLE_LIST: u64 = 10;
+/// What a category as it was costs by itself: all categories are read for it, to know the tree as it was.
+const WHOLE_TREE: u64 = 100;
 /// The fields that answer such a list of things with fields of their own.
 const WHOLE_LISTS: [&str; 21] = [
     "accounts",
@@ -335,7 +337,7 @@ impl<'a> Measure<'a> {
         let name = field.name.node.as_str();
         let mut size = Size {
             depth: inner.depth + 1,
-            cost: inner.cost.saturating_mul(self.length(field, inner.rows)).saturating_add(1),
+            cost: inner.cost.saturating_mul(self.length(field, inner.rows)).saturating_add(self.own_cost(field)),
             fields: inner.fields.saturating_add(1),
             aliases: inner.aliases.saturating_add(u64::from(field.alias.is_some())),
             top: 1,
@@ -355,6 +357,12 @@ impl<'a> Measure<'a> {
             size.introspection_depth = 1;
         }
         Ok(size)
+    }
+
+    /// What a field costs before those inside it.
+    fn own_cost(&self, field: &Field) -> u64 {
+        let is_past = || field.get_argument("asOf").is_some() && self.argument(field, "asOf") != Some(ConstValue::Null);
+        if field.name.node == "category" && is_past() { WHOLE_TREE } else { 1 }
     }
 
     /// How often the fields inside are answered: the page asked for, or the usual length of such a list.

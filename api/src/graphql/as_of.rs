@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Error, InputObject};
 use event_schemas::{
-    AccountId, ApiKeyId, CartId, CategoryId, OrderId, PaymentId, ProductId, PromotionId, ReviewId, Slug, StockId, StreamId,
-    Timestamp, WebhookId,
+    AccountId, ApiKeyId, CartId, CategoryId, OrderId, PaymentId, ProductId, PromotionId, Recorded, ReviewId, Slug, StockId,
+    StreamId, Timestamp, WebhookId,
 };
-use event_store::Moment;
+use event_store::{Log, Moment, ReadError};
 use projections::{Projection, RowCache, fold_in_memory};
 
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
         account::Account,
         cart::{self, Cart},
         category::Category,
-        history,
         loader::{OrderById, PaymentsOf, load},
         order::{Order, OrderDetails},
         payment::Payment,
@@ -31,6 +30,9 @@ use crate::{
     },
     shop::Shop,
 };
+
+/// Events of one stream that are read at once.
+const CHUNK: usize = 1_000;
 
 /// A moment of the past: a position of the log, or a time; one of them.
 #[derive(Debug, Clone, Copy, InputObject)]
@@ -71,8 +73,7 @@ async fn fold(
     let moment = as_of.moment(ctx).await?;
     let log = &ctx.data::<Arc<Shop>>()?.log;
     let mut events = Vec::new();
-    for stream in &streams {
-        let whole = history::whole(log.as_ref(), stream).await.map_err(|error| problem::fault(&error))?;
+    for whole in wholes(log.as_ref(), streams).await.map_err(|error| problem::fault(&error))? {
         // What begins a thing also names it: before that has happened there is nothing that the rest could be about.
         if whole.first().is_some_and(|first| moment.includes(first)) {
             events.extend(whole.into_iter().filter(|recorded| moment.includes(recorded)));
@@ -80,6 +81,25 @@ async fn fold(
     }
     events.sort_by_key(|recorded| recorded.position);
     fold_in_memory(projection, events).map_err(|error| problem::fault(&error))
+}
+
+/// All events of each of these streams, read together.
+async fn wholes(log: &dyn Log, streams: Vec<StreamId>) -> Result<Vec<Vec<Recorded>>, ReadError> {
+    let mut wholes: Vec<Vec<Recorded>> = vec![Vec::new(); streams.len()];
+    let mut unread: Vec<(usize, StreamId)> = streams.into_iter().enumerate().collect();
+    while !unread.is_empty() {
+        let after = |place: usize| wholes[place].last().map_or(0, |event| event.event.sequence);
+        let asked = unread.iter().map(|(place, stream)| (stream.clone(), after(*place))).collect();
+        let mut going_on = Vec::new();
+        for ((place, stream), chunk) in unread.into_iter().zip(log.read_streams(asked, CHUNK).await?) {
+            if chunk.len() == CHUNK {
+                going_on.push((place, stream));
+            }
+            wholes[place].extend(chunk);
+        }
+        unread = going_on;
+    }
+    Ok(wholes)
 }
 
 /// A product as it was; null if it did not exist, or the caller may not see it in that state.
