@@ -38,6 +38,14 @@ fn a_list_costs_as_often_as_it_may_be_long() {
 }
 
 #[test]
+fn a_category_as_it_was_costs_the_tree_that_is_read_for_it() {
+    assert_eq!(cost("{ category(id: 1) { name } }"), Ok(2));
+    assert_eq!(cost("{ category(id: 1, asOf: null) { name } }"), Ok(2));
+    assert_eq!(cost("{ category(id: 1, asOf: { position: 3 }) { name } }"), Ok(101));
+    assert_eq!(cost("{ category(id: 1, asOf: { position: $none }) { name } }"), Ok(101));
+}
+
+#[test]
 fn the_default_of_a_variable_counts_when_the_variable_is_not_given() {
     let orders = "orders(first: $size) { nodes { payments { id refunds { id reason at } } } }";
     assert_eq!(cost(&format!("query($size: Int = 100) {{ {orders} }}")), Err("COST_LIMIT"));

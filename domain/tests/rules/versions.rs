@@ -1,6 +1,10 @@
 //! What staff change must be what they looked at.
 
-use domain::{ArchiveProduct, Expecting, InTurn, Product, PublishProduct, Refusal, RemoveVariant, StaleVersion, stream_of};
+use domain::{
+    ArchiveProduct, Expecting, InTurn, Product, PublishProduct, ReceiveStock, Refusal, RemoveVariant, StaleVersion, Stock,
+    stream_of,
+};
+use event_schemas::StockId;
 
 use crate::shop::{Shop, eur};
 
@@ -33,6 +37,20 @@ fn what_does_not_exist_is_refused_by_its_own_rules() {
     let product_id = event_schemas::ProductId(shop.id());
     let expected = Some((stream_of::<Product>(product_id), 3));
     assert_eq!(shop.refusal(Expecting { expected, decision: PublishProduct { product_id } }).code(), "PRODUCT_NOT_FOUND");
+}
+
+#[test]
+fn what_does_not_exist_is_not_made_by_who_has_looked_at_it() {
+    let mut shop = Shop::new();
+    let stock = StockId { sku: "TEA".parse().unwrap(), location: "main".parse().unwrap() };
+    let stream = stream_of::<Stock>(stock.clone());
+    let receive = |expected| Expecting {
+        expected: Some((stream.clone(), expected)),
+        decision: ReceiveStock { stock: stock.clone(), quantity: 5, reference: None },
+    };
+    let stale = StaleVersion { stream: stream.clone(), expected: 3, version: 0 };
+    assert_eq!(shop.refusal(receive(3)), Refusal::Version(stale));
+    shop.must(receive(0));
 }
 
 #[test]
