@@ -138,6 +138,46 @@ async fn the_views_of_a_moment_are_built_once_and_those_of_another_log_are_not_t
 }
 
 #[tokio::test]
+async fn views_of_a_history_that_is_no_more_are_built_anew() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    tea(&other, "COFFEE", "6.00", "EUR", 10).await;
+    let then = head(&server).await;
+    assert_eq!(head(&other).await, then);
+    let of = |server: &Server| server.folder.path().join("as-of").join(then.to_string());
+    past(&other, Some(Moment::Position(then))).await.running.shutdown().await;
+    past(&server, Some(Moment::Position(then))).await.running.shutdown().await;
+    // As after a restore of the same log, which went on otherwise since: its identity is the same, its last event is not.
+    std::fs::copy(of(&other).join("history"), of(&server).join("history")).unwrap();
+    std::fs::write(of(&server).join("before"), "").unwrap();
+    let again = past(&server, Some(Moment::Position(then))).await;
+    assert_eq!(everything(&again).await, everything(&server).await);
+    assert!(!of(&server).join("before").exists(), "what was there was taken away");
+    again.running.shutdown().await;
+    std::fs::write(of(&server).join("before"), "").unwrap();
+    past(&server, Some(Moment::Position(then))).await.running.shutdown().await;
+    assert!(of(&server).join("before").exists(), "views of this history are taken up");
+}
+
+#[tokio::test]
+async fn who_only_reads_makes_no_vault_and_no_key() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    server.running.shutdown().await;
+    let (folder, away) = (server.folder.path(), TempDir::new().unwrap());
+    for name in ["vault.key", "vault.db"] {
+        std::fs::rename(folder.join(name), away.path().join(name)).unwrap();
+        let look = ServeConfig { read_only: true, ..config(folder) };
+        let refused = api::start(look).await.err().unwrap();
+        assert!(matches!(refused, StartError::Accounts(_)), "{refused}");
+        assert!(!folder.join(name).exists(), "{name} was made");
+        std::fs::rename(away.path().join(name), folder.join(name)).unwrap();
+    }
+    let look = ServeConfig { read_only: true, ..config(folder) };
+    api::start(look).await.unwrap().shutdown().await;
+}
+
+#[tokio::test]
 async fn a_moment_that_the_log_has_not_reached_is_refused() {
     let server = Server::start().await;
     let config = ServeConfig { read_only: true, as_of: Some(Moment::Position(1_000)), ..config(server.folder.path()) };
