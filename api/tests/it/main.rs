@@ -21,6 +21,7 @@ mod page_rules;
 mod people;
 mod persisted;
 mod persons;
+mod persons_sealed;
 mod process;
 mod read_only;
 mod rights;
