@@ -1,5 +1,7 @@
 //! The server from outside: what clients may rely on.
 
+// As in the library: the future of a GraphQL query nests deeper than the compiler's default, in optimised builds too.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod as_of;
