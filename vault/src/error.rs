@@ -9,6 +9,9 @@ pub enum VaultError {
     /// The vault was made with another key.
     #[error("{0} was made with another vault key; give the one that it was made with")]
     WrongKey(String),
+    /// The vault was given another key since it was opened here. Nothing was changed.
+    #[error("the key of {0} was replaced: restart with the new key")]
+    KeyReplaced(String),
     /// The file or database is not a vault of Daybook.
     #[error("{0} is not a Daybook vault: {1}")]
     NotAVault(String, String),

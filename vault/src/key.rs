@@ -69,6 +69,9 @@ pub(crate) struct Keyring {
     /// The key that blinds names. It outlives the vault's key, because the names do: once that was replaced, it is kept with
     /// the mark of the vault, and known here when the vault was opened.
     blinding: RwLock<[u8; KEY_BYTES]>,
+    /// The check entry by which the vault was last known to have this key. Every change is made only while the vault still has
+    /// it: whoever replaces the key replaces it too.
+    mark: RwLock<Arc<[u8]>>,
 }
 
 impl Keyring {
@@ -77,7 +80,8 @@ impl Keyring {
     pub fn new(key: &VaultKey) -> Self {
         let derive = |label: &str| keyed(&key.0).chain_update(label.as_bytes()).finalize().into_bytes();
         let cipher = XChaCha20Poly1305::new(&derive("daybook vault: seal values, 1"));
-        Self { cipher, blinding: RwLock::new(derive("daybook vault: blind names, 1").into()) }
+        let blinding = RwLock::new(derive("daybook vault: blind names, 1").into());
+        Self { cipher, blinding, mark: RwLock::default() }
     }
 
     /// What seals with another key and blinds as before.
@@ -128,12 +132,21 @@ impl Keyring {
     /// Whether a vault with this check entry was made with this key, or given it. Its names are blinded as it says from then on.
     pub fn fits(&self, check_entry: &[u8]) -> bool {
         let Some(opened) = self.open(CHECK, None, check_entry) else { return false };
-        match opened.strip_prefix(CHECK.as_bytes()) {
+        let fits = match opened.strip_prefix(CHECK.as_bytes()) {
             // An older vault, whose key was never replaced.
             Some([]) => true,
             Some(kept) => kept.try_into().map(|key| self.blind_with(key)).is_ok(),
             None => false,
+        };
+        if fits {
+            *self.mark.write().unwrap_or_else(PoisonError::into_inner) = check_entry.into();
         }
+        fits
+    }
+
+    /// The check entry that the vault must still have whenever something sealed here is written to it.
+    pub fn mark(&self) -> Arc<[u8]> {
+        Arc::clone(&self.mark.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A keyed fingerprint, in hexadecimal.
@@ -217,6 +230,7 @@ mod tests {
         let opened = keyring(2);
         assert_ne!(opened.blind("email", "a"), old.blind("email", "a"));
         assert!(opened.fits(&mark) && !keyring(1).fits(&mark) && !keyring(3).fits(&mark));
+        assert_eq!(*opened.mark(), *mark);
         assert_eq!(opened.blind("email", "a"), old.blind("email", "a"));
         let older = old.seal(CHECK, None, CHECK.as_bytes()).unwrap();
         assert!(keyring(1).fits(&older));

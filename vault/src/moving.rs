@@ -1,6 +1,7 @@
 //! Moving a vault elsewhere, and replacing its key.
 //!
-//! Both are for a vault that nobody uses meanwhile: a process that has it open knows the old place and the old key. Names that
+//! Both are for a vault that nobody uses meanwhile: a process that has it open knows the old place and the old key. One that
+//! goes on after the key was replaced changes nothing any more ([`VaultError::KeyReplaced`]). Names that
 //! are keyed fingerprints ([`Vault::blind`]) must stay what they are, so the key that blinds them is kept, sealed, beside the
 //! mark of the vault; only values are sealed anew.
 
@@ -50,8 +51,8 @@ impl Vault {
     /// the database can. How many entries that were. From then on the vault opens with the new key only.
     ///
     /// # Errors
-    /// [`VaultError::Damaged`] if an entry is, and nothing was changed then; [`VaultError::Unavailable`]: open it with either
-    /// key to find out.
+    /// [`VaultError::Damaged`] if an entry is, [`VaultError::KeyReplaced`] if another has replaced the key since this was opened,
+    /// and nothing was changed then; [`VaultError::Unavailable`]: open it with either key to find out.
     pub async fn rekey(self, key: &VaultKey) -> Result<u64, VaultError> {
         let keyring = self.keyring.with_another_key(key);
         let sealed = self.store.rekey(reseal(&self.keyring, &keyring), check(&keyring, self.store.name())?).await?;

@@ -2,7 +2,7 @@
 
 mod schema;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event_store::PostgresAddress;
@@ -31,18 +31,25 @@ const RESTED: Duration = Duration::from_secs(1);
 
 const GET: &str = "SELECT name, version, expires_at, sealed FROM vault.entries
     WHERE name = $1 AND (expires_at IS NULL OR expires_at > $2)";
-const TAKE: &str = "DELETE FROM vault.entries WHERE name = $1 RETURNING name, version, expires_at, sealed";
+const TAKE: &str = "DELETE FROM vault.entries WHERE name = $1 AND EXISTS (SELECT FROM vault.vault WHERE key_check = $2)
+    RETURNING name, version, expires_at, sealed";
 const LIST: &str = "SELECT name, version, expires_at, sealed FROM vault.entries
     WHERE name >= $1 AND name < $2 AND name > $3 AND (expires_at IS NULL OR expires_at > $4) ORDER BY name LIMIT $5";
 /// Of several that insert the same name one does, and the others, who wait for it, find it there and change nothing. The
 /// version is asked for again where a row is replaced: it is then drawn while that row is held.
-const INSERT: &str =
-    "INSERT INTO vault.entries (name, version, expires_at, sealed) VALUES ($1, nextval('vault.versions'), $2, $3)
+///
+/// A statement looks at the mark as it is when it has its lock on the table, which whoever replaces the key takes first and
+/// keeps to the end.
+const INSERT: &str = "INSERT INTO vault.entries (name, version, expires_at, sealed)
+    SELECT $1::text, nextval('vault.versions'), $2::bigint, $3::bytea FROM vault.vault WHERE key_check = $5
     ON CONFLICT (name) DO UPDATE SET version = nextval('vault.versions'), expires_at = excluded.expires_at,
         sealed = excluded.sealed
     WHERE entries.expires_at <= $4 RETURNING version";
 const UPDATE: &str = "UPDATE vault.entries SET version = nextval('vault.versions'), expires_at = $2, sealed = $3
-    WHERE name = $1 AND version = $5 AND (expires_at IS NULL OR expires_at > $4) RETURNING version";
+    WHERE name = $1 AND version = $6 AND (expires_at IS NULL OR expires_at > $4)
+    AND EXISTS (SELECT FROM vault.vault WHERE key_check = $5) RETURNING version";
+const OUR_KEY: &str = "SELECT EXISTS (SELECT FROM vault.vault WHERE key_check = $1)";
+const NEW_KEY: &str = "UPDATE vault.vault SET key_check = $1 WHERE key_check = $2";
 const ALL: &str = "SELECT name, version, expires_at, sealed FROM vault.entries WHERE name > $1 ORDER BY name LIMIT 500";
 const RESEAL: &str = "UPDATE vault.entries SET sealed = anew.sealed FROM unnest($1::text[], $2::bytea[]) AS anew (name, sealed)
     WHERE entries.name = anew.name";
@@ -56,11 +63,12 @@ pub(crate) struct PostgresStore {
     pool: PgPool,
     /// The address without the password.
     name: String,
+    keyring: Arc<Keyring>,
 }
 
 impl PostgresStore {
     /// Opens the vault of a database, and makes its tables when there are none, if it may.
-    pub async fn open(url: &str, keyring: &Keyring, make: bool) -> Result<Self, VaultError> {
+    pub async fn open(url: &str, keyring: Arc<Keyring>, make: bool) -> Result<Self, VaultError> {
         let unreadable = |error: event_store::OpenError| VaultError::Unavailable("the vault".to_owned(), error.to_string());
         let address = PostgresAddress::parse(url).map_err(unreadable)?;
         let name = address.to_string();
@@ -76,7 +84,7 @@ impl PostgresStore {
         let connected = tokio::time::timeout(address.connect_timeout(), PgConnection::connect_with(&options)).await;
         let connected = connected.unwrap_or_else(|elapsed| Err(late(elapsed)));
         let mut first = connected.map_err(|error| unavailable(&name, &error))?;
-        let prepared = tokio::time::timeout(2 * ANSWER, schema::prepare(&mut first, &name, keyring, make)).await;
+        let prepared = tokio::time::timeout(2 * ANSWER, schema::prepare(&mut first, &name, &keyring, make)).await;
         prepared.unwrap_or_else(|elapsed| Err(unavailable(&name, &late(elapsed))))?;
         // How the session ends does not matter any more.
         drop(first.close().await);
@@ -88,7 +96,7 @@ impl PostgresStore {
                 Box::pin(async move { if rest.idle_for > RESTED { session.ping().await.map(|()| true) } else { Ok(true) } })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool, name })
+        Ok(Self { pool, name, keyring })
     }
 
     /// Asks once more on a new session when the first was dead (the server was restarted): for what changes nothing.
@@ -118,6 +126,19 @@ impl PostgresStore {
                 session.close_on_drop();
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer any more").into())
             }
+        }
+    }
+
+    fn mark(&self) -> Vec<u8> {
+        self.keyring.mark().to_vec()
+    }
+
+    /// The error, unless nothing was changed for another reason: the key was replaced.
+    async fn or_key_replaced(&self, error: VaultError) -> VaultError {
+        match self.has_our_key().await {
+            Ok(true) => error,
+            Ok(false) => VaultError::KeyReplaced(self.name.clone()),
+            Err(unavailable) => unavailable,
         }
     }
 
@@ -192,17 +213,23 @@ impl Store for PostgresStore {
 
     async fn put(&self, change: Change, now: Moment) -> Result<i64, VaultError> {
         let Change { name, expected, expires_at, sealed } = change;
-        let asked = |sql| sqlx::query(sql).bind(name).bind(expires_at).bind(sealed).bind(now);
+        let asked = |sql| sqlx::query(sql).bind(name).bind(expires_at).bind(sealed).bind(now).bind(self.mark());
         let asked = match expected {
             None => asked(INSERT),
             Some(expected) => asked(UPDATE).bind(expected),
         };
         let rows = self.change(asked).await?;
-        rows.first().map(|row| self.column(row, 0)).transpose()?.ok_or(VaultError::Conflict)
+        match rows.first() {
+            Some(row) => self.column(row, 0),
+            None => Err(self.or_key_replaced(VaultError::Conflict).await),
+        }
     }
 
     async fn take(&self, name: &str, now: Moment) -> Result<Option<Row>, VaultError> {
-        let rows = self.change(sqlx::query(TAKE).bind(name.to_owned())).await?;
+        let rows = self.change(sqlx::query(TAKE).bind(name.to_owned()).bind(self.mark())).await?;
+        if rows.is_empty() && !self.has_our_key().await? {
+            return Err(VaultError::KeyReplaced(self.name.clone()));
+        }
         Ok(self.first(&rows)?.filter(|row| row.expires_at.is_none_or(|end| end > now)))
     }
 
@@ -211,6 +238,11 @@ impl Store for PostgresStore {
         let after = after.unwrap_or_default();
         let ask = || sqlx::query(LIST).bind(from.clone()).bind(to.clone()).bind(after.clone()).bind(now).bind(i64::from(limit));
         self.read(ask).await?.iter().map(|row| self.row(row)).collect()
+    }
+
+    async fn has_our_key(&self) -> Result<bool, VaultError> {
+        let rows = self.read(|| sqlx::query(OUR_KEY).bind(self.mark())).await?;
+        Ok(rows.first().map(|row| self.column(row, 0)).transpose()?.unwrap_or(false))
     }
 
     async fn sweep(&self, now: Moment) -> Result<u64, VaultError> {
@@ -228,6 +260,10 @@ impl Store for PostgresStore {
         let mut session = self.pool.acquire().await.map_err(refused)?;
         let mut transaction = session.begin().await.map_err(refused)?;
         sqlx::query("LOCK TABLE vault.entries IN ACCESS EXCLUSIVE MODE").execute(&mut *transaction).await.map_err(refused)?;
+        let marked = sqlx::query(NEW_KEY).bind(check).bind(self.mark()).execute(&mut *transaction).await.map_err(refused)?;
+        if marked.rows_affected() != 1 {
+            return Err(VaultError::KeyReplaced(self.name.clone()));
+        }
         let (mut after, mut count) = (String::new(), 0);
         loop {
             let page = sqlx::query(ALL).bind(after.clone()).fetch_all(&mut *transaction).await.map_err(refused)?;
@@ -239,7 +275,6 @@ impl Store for PostgresStore {
             let names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
             sqlx::query(RESEAL).bind(names).bind(sealed).execute(&mut *transaction).await.map_err(refused)?;
         }
-        sqlx::query("UPDATE vault.vault SET key_check = $1").bind(check).execute(&mut *transaction).await.map_err(refused)?;
         transaction.commit().await.map_err(refused)?;
         Ok(count)
     }

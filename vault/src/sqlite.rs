@@ -46,7 +46,8 @@ const UPDATE: &str = "UPDATE entries SET version = :version, expires_at = :expir
 const SWEEP: &str = "DELETE FROM entries WHERE expires_at <= :now";
 const ALL: &str = "SELECT name, version, expires_at, sealed FROM entries";
 const RESEAL: &str = "UPDATE entries SET sealed = ?1 WHERE name = ?2";
-const MARK: &str = "UPDATE vault SET key_check = ?1";
+const OUR_KEY: &str = "SELECT EXISTS (SELECT 1 FROM vault WHERE key_check = ?1)";
+const NEW_KEY: &str = "UPDATE vault SET key_check = ?1 WHERE key_check = ?2";
 
 /// A vault in a file.
 pub(crate) struct SqliteStore {
@@ -81,23 +82,27 @@ impl SqliteStore {
         self.run(&self.reading, move |connection| read(connection)).await
     }
 
-    /// Runs a change in a transaction, which is rolled back when it fails or changed nothing. One at a time: SQLite lets several
-    /// writers wait in no order, so that one may wait in vain.
+    /// Runs a change in a transaction, if the vault still has our key; it is rolled back when it fails or changed nothing. One at
+    /// a time: SQLite lets several writers wait in no order, so that one may wait in vain.
     async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>> + Send + 'static,
     ) -> Result<Option<T>, VaultError> {
+        let pool = Arc::clone(&self.pool);
         let change = move |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if !has_key(&transaction, &pool.file)? {
+                return Ok(None);
+            }
             let answer = write(&transaction)?;
             if answer.is_some() {
                 transaction.commit()?
             } else {
                 transaction.rollback()?
             }
-            Ok(answer)
+            Ok(Some(answer))
         };
-        self.run(&self.writing, change).await
+        self.run(&self.writing, change).await?.ok_or_else(|| VaultError::KeyReplaced(self.name().to_owned()))
     }
 
     async fn run<T: Send + 'static>(
@@ -125,12 +130,20 @@ impl SqliteStore {
 }
 
 impl Pool {
+    /// Another connection. The file had our key when it was opened first.
+    fn reconnect(&self) -> Result<Open, VaultError> {
+        self.file.connect().map_err(|error| match error {
+            VaultError::WrongKey(name) => VaultError::KeyReplaced(name),
+            error => error,
+        })
+    }
+
     fn run<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, VaultError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop().filter(|open| self.file.is_of(open));
         let mut open = match kept {
             Some(open) => open,
-            None => self.file.connect()?,
+            None => self.reconnect()?,
         };
         // A connection that failed is closed instead of kept, and the next call opens another.
         let answer = work(&mut open.connection).map_err(|error| self.file.refused(&error))?;
@@ -141,6 +154,11 @@ impl Pool {
 
 fn broken_off(name: &str) -> VaultError {
     VaultError::Unavailable(name.to_owned(), "the call was broken off".to_owned())
+}
+
+/// The mark is asked for when the connection is there: opening one may be how it was learnt.
+fn has_key(connection: &Connection, file: &File) -> rusqlite::Result<bool> {
+    connection.prepare_cached(OUR_KEY)?.query_row((&*file.mark(),), |row| row.get(0))
 }
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -198,6 +216,11 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn has_our_key(&self) -> Result<bool, VaultError> {
+        let pool = Arc::clone(&self.pool);
+        self.read(move |connection| has_key(connection, &pool.file)).await
+    }
+
     async fn sweep(&self, now: Moment) -> Result<u64, VaultError> {
         let swept = self.write(move |transaction| {
             let rows = transaction.prepare_cached(SWEEP)?.execute(named_params! { ":now": now })?;
@@ -224,9 +247,13 @@ impl Store for SqliteStore {
         let pool = Arc::clone(&self.pool);
         // As long as it takes: it is the only work, and not to be broken off.
         let rekeyed = tokio::task::spawn_blocking(move || {
-            let mut open = pool.file.connect()?;
+            let mut open = pool.reconnect()?;
             let refused = |error: rusqlite::Error| pool.file.refused(&error);
             let transaction = open.connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(refused)?;
+            let marked = transaction.execute(NEW_KEY, (check, &*pool.file.mark())).map_err(refused)?;
+            if marked != 1 {
+                return Err(VaultError::KeyReplaced(pool.file.name().to_owned()));
+            }
             let rows: Vec<Row> = {
                 let mut statement = transaction.prepare(ALL).map_err(refused)?;
                 let rows = statement.query_map((), row).map_err(refused)?;
@@ -236,7 +263,6 @@ impl Store for SqliteStore {
                 let sealed = reseal(row)?;
                 transaction.prepare_cached(RESEAL).and_then(|mut to| to.execute((&sealed, &row.name))).map_err(refused)?;
             }
-            transaction.execute(MARK, (check,)).map_err(refused)?;
             transaction.commit().map_err(refused)?;
             Ok(rows.len() as u64)
         });

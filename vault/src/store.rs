@@ -52,11 +52,16 @@ pub(crate) trait Store: Send + Sync {
     fn name(&self) -> &str;
     async fn get(&self, name: &str, now: Moment) -> Result<Option<Row>, VaultError>;
     /// Durable when answered. A version is never given twice.
+    ///
+    /// This, `take` and `rekey` are done only while the vault has the mark of the store's keyring, in the same transaction: what
+    /// a process writes with a key that was replaced would be lost.
     async fn put(&self, change: Change, now: Moment) -> Result<i64, VaultError>;
     /// Removes a row and gives it, to one caller.
     async fn take(&self, name: &str, now: Moment) -> Result<Option<Row>, VaultError>;
     async fn list(&self, range: Range, now: Moment) -> Result<Vec<Row>, VaultError>;
-    /// Removes what has expired; how many rows that were.
+    /// Whether the vault still has the key that it was opened with.
+    async fn has_our_key(&self) -> Result<bool, VaultError>;
+    /// Removes what has expired, whoever sealed it; how many rows that were.
     async fn sweep(&self, now: Moment) -> Result<u64, VaultError>;
     /// Makes what was removed or replaced go from the disk, as far as the database can.
     async fn purge(&self) -> Result<(), VaultError>;

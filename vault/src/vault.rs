@@ -21,7 +21,9 @@ const MOST_LISTED: u32 = 1_000;
 
 /// A store of encrypted documents under names. A clone is the same vault.
 ///
-/// Any number of processes may have one open. An answer to a change means that it is durable. Names are stored as they are:
+/// Any number of processes may have one open. An answer to a change means that it is durable. Whatever reads or changes something
+/// may answer [`VaultError::KeyReplaced`]: the vault was given another key, and this process has to be started with it. Names are
+/// stored as they are:
 /// nothing personal belongs into one, see [`Vault::blind`].
 #[derive(Clone)]
 pub struct Vault {
@@ -65,7 +67,7 @@ impl Vault {
             Some(("sqlite", path)) if !path.is_empty() => {
                 Arc::new(SqliteStore::open(path.as_ref(), Arc::clone(&keyring), make).await?)
             }
-            _ if PostgresAddress::is_one(url) => Arc::new(PostgresStore::open(url, &keyring, make).await?),
+            _ if PostgresAddress::is_one(url) => Arc::new(PostgresStore::open(url, Arc::clone(&keyring), make).await?),
             // It is not repeated: it may be a misspelt address with a password in it.
             _ => {
                 let kinds = "its address reads sqlite:PATH, such as sqlite:shop/vault.db, or postgres://USER@HOST/DATABASE";
@@ -82,7 +84,7 @@ impl Vault {
     pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<Entry<T>>, VaultError> {
         name::check(name)?;
         let row = self.store.get(name, now()).await?;
-        row.map(|row| self.entry(&row)).transpose()
+        self.told(row.map(|row| self.entry(&row)).transpose()).await
     }
 
     /// Writes a document if the entry is as expected: absent, or at that version. Answers its new version. From `expires_at`
@@ -128,7 +130,7 @@ impl Vault {
     pub async fn take<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, VaultError> {
         name::check(name)?;
         let row = self.store.take(name, now()).await?;
-        Ok(row.map(|row| self.entry(&row)).transpose()?.map(|entry| entry.value))
+        Ok(self.told(row.map(|row| self.entry(&row)).transpose()).await?.map(|entry| entry.value))
     }
 
     /// The entries whose names begin with `prefix`, after a name, in the order of their names; at most `limit`, and at most
@@ -148,7 +150,7 @@ impl Vault {
         let (from, to, after) = (prefix.to_owned(), name::end_of(prefix)?, after.map(str::to_owned));
         let range = Range { from, to, after, limit: limit.min(MOST_LISTED) };
         let rows = self.store.list(range, now()).await?;
-        rows.into_iter().map(|row| Ok((row.name.clone(), self.entry(&row)?))).collect()
+        self.told(rows.into_iter().map(|row| Ok((row.name.clone(), self.entry(&row)?))).collect()).await
     }
 
     /// Removes what has expired at `now` from the disk; how many entries that were. They are not answered any more before.
@@ -173,6 +175,16 @@ impl Vault {
     /// personal data, such as `email/<fingerprint>`. Fingerprints of different purposes have nothing to do with each other.
     pub fn blind(&self, purpose: &str, text: &str) -> String {
         self.keyring.blind(purpose, text)
+    }
+
+    /// What was read. What does not open may have been sealed with a key that the vault was given meanwhile.
+    async fn told<T>(&self, read: Result<T, VaultError>) -> Result<T, VaultError> {
+        match read {
+            Err(VaultError::Damaged(..)) if !self.store.has_our_key().await? => {
+                Err(VaultError::KeyReplaced(self.store.name().to_owned()))
+            }
+            read => read,
+        }
     }
 
     fn entry<T: DeserializeOwned>(&self, row: &Row) -> Result<Entry<T>, VaultError> {

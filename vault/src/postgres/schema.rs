@@ -39,9 +39,10 @@ pub(super) async fn prepare(session: &mut PgConnection, name: &str, keyring: &Ke
         return transaction.rollback().await.map_err(refused);
     }
     transaction.execute(TABLES).await.map_err(refused)?;
-    let mark = sqlx::query("INSERT INTO vault.vault VALUES (true, $1, $2)").bind(FORMAT).bind(check);
+    let mark = sqlx::query("INSERT INTO vault.vault VALUES (true, $1, $2)").bind(FORMAT).bind(&check);
     mark.execute(&mut *transaction).await.map_err(refused)?;
     transaction.commit().await.map_err(refused)?;
+    keyring.fits(&check);
     tracing::info!(vault = %name, "a new vault was made; without its key nothing in it can be read");
     Ok(())
 }

@@ -54,6 +54,11 @@ impl File {
         &self.name
     }
 
+    /// What the file must hold for its key to be ours.
+    pub fn mark(&self) -> Arc<[u8]> {
+        self.keyring.mark()
+    }
+
     /// Opens the file, and makes it a vault when it is absent or empty.
     pub fn make(&self) -> Result<Open, VaultError> {
         let folder = match self.path.parent() {
@@ -145,10 +150,11 @@ impl File {
         let made = transaction.pragma_update(None, "application_id", APPLICATION_ID).and_then(|()| {
             transaction.pragma_update(None, "user_version", FORMAT)?;
             transaction.execute_batch(TABLES)?;
-            transaction.execute("INSERT INTO vault VALUES (1, 0, ?1)", (check,))
+            transaction.execute("INSERT INTO vault VALUES (1, 0, ?1)", (&check,))
         });
         made.map_err(refused)?;
         transaction.commit().map_err(refused)?;
+        self.keyring.fits(&check);
         tracing::info!(vault = %self.name, "a new vault was made; without its key nothing in it can be read");
         Ok(())
     }

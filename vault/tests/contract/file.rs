@@ -143,8 +143,8 @@ async fn a_vault_of_another_key_that_comes_in_its_place_is_not_written() {
     for beside in ["vault.db-wal", "vault.db-shm"] {
         drop(fs::remove_file(folder.path().join(beside)));
     }
-    assert!(matches!(vault.put("note/a", None, &"a", None).await, Err(VaultError::WrongKey(_))));
-    assert!(matches!(vault.get::<String>("note/a").await, Err(VaultError::WrongKey(_))));
+    assert!(matches!(vault.put("note/a", None, &"a", None).await, Err(VaultError::KeyReplaced(_))));
+    assert!(matches!(vault.get::<String>("note/a").await, Err(VaultError::KeyReplaced(_))));
 }
 
 #[tokio::test]

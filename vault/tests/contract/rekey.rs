@@ -1,6 +1,9 @@
 //! Vaults that are moved, and vaults that get another key.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
+use tokio::task::JoinSet;
 use vault::{Vault, VaultError, VaultKey};
 
 use crate::{Place, contract, key};
@@ -68,7 +71,50 @@ async fn a_vault_is_moved_under_the_same_or_another_key_into_an_empty_one_only(p
     holds_everything(&vault).await;
 }
 
+/// Notes written one after the other until the vault refuses: how many were acknowledged, and the refusal.
+async fn written_until_refused(vault: Vault, writer: usize) -> (u32, VaultError) {
+    let mut written = 0;
+    loop {
+        match vault.put(&format!("race/{writer}.{written:06}"), None, &written, None).await {
+            Ok(_) => written += 1,
+            Err(error) => return (written, error),
+        }
+    }
+}
+
+async fn a_node_that_goes_on_with_the_old_key_changes_nothing_and_what_was_acknowledged_is_kept(place: &Place) {
+    let (left_running, other) = (filled(place).await, place.node().await);
+    let writers: JoinSet<_> = (0..4)
+        .map(|writer| {
+            let vault = left_running.clone();
+            async move { (writer, written_until_refused(vault, writer).await) }
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    other.rekey(&another()).await.unwrap();
+    let vault = Vault::open(&place.0, another()).await.unwrap();
+    for (writer, (written, refusal)) in writers.join_all().await {
+        assert!(matches!(refusal, VaultError::KeyReplaced(_)), "{refusal}");
+        assert!(refusal.to_string().ends_with("restart with the new key"), "{refusal}");
+        for number in 0..written {
+            let note = vault.get::<u32>(&format!("race/{writer}.{number:06}")).await.unwrap();
+            assert_eq!(note.unwrap().value, number, "what was acknowledged can be read with the new key");
+        }
+    }
+    let replaced = |error: VaultError| assert!(matches!(error, VaultError::KeyReplaced(_)), "{error}");
+    let note = vault.get::<i32>("note/0001").await.unwrap().unwrap();
+    replaced(left_running.get::<i32>("note/0001").await.unwrap_err());
+    replaced(left_running.list::<i32>("note/", None, 10).await.unwrap_err());
+    replaced(left_running.put("note/0001", Some(note.version), &5, None).await.unwrap_err());
+    replaced(left_running.take::<i32>("note/0001").await.unwrap_err());
+    replaced(left_running.remove("note/0001").await.unwrap_err());
+    replaced(left_running.rekey(&VaultKey::from_bytes([11; 32])).await.unwrap_err());
+    assert_eq!(vault.get::<i32>("note/0001").await.unwrap(), Some(note));
+    holds_everything(&vault).await;
+}
+
 contract!(
+    a_node_that_goes_on_with_the_old_key_changes_nothing_and_what_was_acknowledged_is_kept,
     a_vault_has_another_key_and_finds_everything_under_the_names_it_had,
     a_vault_is_moved_under_the_same_or_another_key_into_an_empty_one_only,
 );
