@@ -58,6 +58,10 @@ pub trait Bookkeeping: Send + Sync + 'static {
     /// The newest snapshot of each stream, if there is one, in the order asked.
     async fn load_snapshots(&self, streams: Vec<StreamId>) -> Result<Vec<Option<Snapshot>>, ReadError>;
 
+    /// Up to `limit` of the snapshots that are kept, in the order of their streams (by type and then by id, both by bytes), those
+    /// behind a stream if one is named. For who checks them: a decision loads those that it needs.
+    async fn list_snapshots(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError>;
+
     /// Saves snapshots; an older one of the same stream is replaced, a newer one is kept.
     async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError>;
 

@@ -157,6 +157,14 @@ impl Bookkeeping for MemoryLog {
         Ok(streams.iter().map(|stream| contents.snapshots.get(stream).cloned()).collect())
     }
 
+    async fn list_snapshots(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        let contents = self.contents();
+        let is_behind = |snapshot: &&Snapshot| after.as_ref().is_none_or(|after| snapshot.stream > *after);
+        let mut kept: Vec<&Snapshot> = contents.snapshots.values().filter(is_behind).collect();
+        kept.sort_by(|one, other| one.stream.cmp(&other.stream));
+        Ok(kept.into_iter().take(limit).cloned().collect())
+    }
+
     async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
         let mut contents = self.contents();
         for snapshot in snapshots {

@@ -2,12 +2,16 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::TimeDelta;
 use event_schemas::{Position, Recorded, Timestamp, rfc3339};
 
 use crate::{Log, ReadError};
 
 /// What stands before a time that goes by when things happened.
 const OCCURRED: &str = "occurred:";
+
+/// By how much the clock of who asks may be ahead.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(5);
 
 /// Up to where history is looked at; the moment itself counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,14 @@ impl Moment {
             Self::Position(position) => record.position <= *position,
             Self::Recorded(time) => record.event.recorded_at <= *time,
             Self::Occurred(time) => record.event.occurred_at <= *time,
+        }
+    }
+
+    /// Whether it is a time that has not come yet. A few seconds pass as now, because the clocks of two machines differ.
+    pub fn is_yet_to_come(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Position(_) => false,
+            Self::Recorded(time) | Self::Occurred(time) => *time > now + CLOCKS_DIFFER,
         }
     }
 

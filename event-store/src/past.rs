@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp};
+use event_schemas::{Position, Proposed, Recorded, Sequence, StreamId, Timestamp, rfc3339};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -23,9 +23,35 @@ pub enum PastError {
         /// Where the log ends.
         head: Position,
     },
+    /// The moment is a time that has not come: what is true then, nobody knows yet.
+    #[error("{moment} has not come yet: it is {} now", rfc3339(*now))]
+    YetToCome {
+        /// The moment that was asked for.
+        moment: Moment,
+        /// The log's time.
+        now: Timestamp,
+    },
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+impl Moment {
+    /// Makes sure that it has come, by the log's clock. What the log has recorded has come, whatever the clock says.
+    ///
+    /// # Errors
+    /// If it is a time that has not, or the log cannot be read.
+    pub async fn has_come(self, log: &dyn Log) -> Result<(), PastError> {
+        if matches!(self, Self::Position(_)) {
+            return Ok(());
+        }
+        let now = log.now().await?;
+        if !self.is_yet_to_come(now) {
+            return Ok(());
+        }
+        let now = log.head().await?.recorded_at.map_or(now, |recorded_at| recorded_at.max(now));
+        if self.is_yet_to_come(now) { Err(PastError::YetToCome { moment: self, now }) } else { Ok(()) }
+    }
 }
 
 /// A log up to a moment. What is appended to the log after this was opened is not in it, whatever its time.
@@ -51,8 +77,9 @@ impl PastLog {
     /// The log as it was at a moment.
     ///
     /// # Errors
-    /// If the log has not come that far, or cannot be read.
+    /// If the log has not come that far, the time has not come yet, or the log cannot be read.
     pub async fn at(log: Arc<dyn Log>, moment: Moment) -> Result<Self, PastError> {
+        moment.has_come(&*log).await?;
         let position = match moment {
             Moment::Position(position) => {
                 let head = log.head().await?.position;
@@ -187,6 +214,10 @@ impl Log for PastLog {
 impl Bookkeeping for PastLog {
     async fn load_snapshots(&self, streams: Vec<StreamId>) -> Result<Vec<Option<Snapshot>>, ReadError> {
         Ok(vec![None; streams.len()])
+    }
+
+    async fn list_snapshots(&self, _: Option<StreamId>, _: usize) -> Result<Vec<Snapshot>, ReadError> {
+        Ok(Vec::new())
     }
 
     async fn save_snapshots(&self, _: Vec<Snapshot>) -> Result<(), ReadError> {

@@ -143,6 +143,10 @@ impl Bookkeeping for PostgresLog {
         bookkeeping::load_snapshots(&self.pool, streams).await
     }
 
+    async fn list_snapshots(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        bookkeeping::list_snapshots(&self.pool, after, limit).await
+    }
+
     async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
         bookkeeping::save_snapshots(&self.pool, snapshots).await
     }

@@ -141,6 +141,10 @@ impl Bookkeeping for SqliteLog {
         self.query(load).await
     }
 
+    async fn list_snapshots(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        self.query(move |connection| bookkeeping::list_snapshots(connection, after.as_ref(), limit)).await
+    }
+
     async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
         self.note_writer()?.save_snapshots(snapshots).await
     }

@@ -28,6 +28,9 @@ const LOAD_SNAPSHOTS: &str = "SELECT place, last_sequence, state_version, payloa
     FROM UNNEST($1::text[], $2::text[]) WITH ORDINALITY AS asked (of_type, of_id, place)
     JOIN daybook.snapshots ON aggregate_type = of_type AND aggregate_id = of_id";
 
+const LIST_SNAPSHOTS: &str = "SELECT aggregate_type, aggregate_id, last_sequence, state_version, payload FROM daybook.snapshots
+    WHERE (aggregate_type, aggregate_id) > ($1, $2) ORDER BY aggregate_type, aggregate_id LIMIT $3";
+
 /// One statement, so that a step is saved as one. It sees the tables as they were before it: a key is removed or put, not both.
 /// A checkpoint never goes back: a node may save late what another has gone beyond since.
 const SAVE_PROGRESS: &str = "WITH removed AS (DELETE FROM daybook.tasks WHERE process = $1 AND key = ANY($2::text[])),
@@ -94,6 +97,21 @@ pub(super) async fn load_snapshots(pool: &PgPool, streams: Vec<StreamId>) -> Res
         }
     }
     Ok(loaded)
+}
+
+pub(super) async fn list_snapshots(pool: &PgPool, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+    // No stream has an empty type, so that all are behind the empty texts.
+    let after = after.unwrap_or_else(|| StreamId::new("", ""));
+    let ask = || {
+        let asked = sqlx::query(LIST_SNAPSHOTS).bind(after.aggregate_type.to_string()).bind(after.aggregate_id.clone());
+        asked.bind(storable(limit as u64))
+    };
+    let read = |row: &PgRow| {
+        let stream = StreamId { aggregate_type: text(row, 0)?.into(), aggregate_id: text(row, 1)? };
+        Ok(Snapshot { stream, sequence: number(row, 2)?, state_version: small(row, 3)?, state: text(row, 4)? })
+    };
+    let rows = fetch(pool, ask).await?;
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error: sqlx::Error| read_error(0, &error))
 }
 
 pub(super) async fn save_progress(pool: &PgPool, progress: Progress) -> Result<(), ReadError> {

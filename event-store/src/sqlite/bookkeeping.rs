@@ -32,6 +32,21 @@ pub(super) fn snapshot(connection: &Connection, stream: &StreamId) -> rusqlite::
     select.query_row((&*stream.aggregate_type, &stream.aggregate_id), read).optional()
 }
 
+pub(super) fn list_snapshots(connection: &Connection, after: Option<&StreamId>, limit: usize) -> rusqlite::Result<Vec<Snapshot>> {
+    let mut select = connection.prepare_cached(
+        "SELECT aggregate_type, aggregate_id, last_sequence, state_version, payload FROM snapshots
+         WHERE (aggregate_type, aggregate_id) > (?1, ?2) ORDER BY aggregate_type, aggregate_id LIMIT ?3",
+    )?;
+    let read = |row: &Row<'_>| {
+        let stream = StreamId { aggregate_type: row.get::<_, String>(0)?.into(), aggregate_id: row.get(1)? };
+        Ok(Snapshot { stream, sequence: row.get(2)?, state_version: row.get(3)?, state: row.get(4)? })
+    };
+    // No stream has an empty type, so that all are behind the empty texts.
+    let (of_type, of_id) = after.map_or(("", ""), |after| (&*after.aggregate_type, &*after.aggregate_id));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    select.query_map(params![of_type, of_id, limit], read)?.collect()
+}
+
 pub(super) fn write_progress(connection: &Connection, progress: &Progress) -> rusqlite::Result<()> {
     let Progress { process, checkpoint, put, done } = progress;
     let mut remove = connection.prepare_cached("DELETE FROM tasks WHERE process = ?1 AND key = ?2")?;

@@ -12,6 +12,7 @@ contract!(
     the_newest_snapshot_of_a_stream_is_kept,
     a_snapshot_of_a_new_shape_replaces_one_of_the_same_sequence,
     snapshots_are_loaded_in_the_order_asked,
+    all_snapshots_are_listed_page_by_page_in_the_order_of_their_streams,
     a_process_that_has_not_begun_stands_at_zero,
     a_step_saves_its_checkpoint_and_tasks_together,
     a_step_without_a_checkpoint_leaves_it,
@@ -73,6 +74,29 @@ async fn snapshots_are_loaded_in_the_order_asked(log: AnyLog) {
     let sequences: Vec<_> =
         log.load_snapshots(asked).await.unwrap().into_iter().map(|found| found.map(|found| found.sequence)).collect();
     assert_eq!(sequences, [Some(2), None, Some(1), Some(2)]);
+}
+
+async fn all_snapshots_are_listed_page_by_page_in_the_order_of_their_streams(log: AnyLog) {
+    assert_eq!(log.list_snapshots(None, 10).await.unwrap(), []);
+    let account = Snapshot { stream: StreamId::new("account", "z"), ..snapshot("z", 3, "Z") };
+    let saved =
+        [snapshot("b", 2, "B"), account.clone(), snapshot("B", 4, "large B"), snapshot("a", 1, "A"), snapshot("é", 5, "É")];
+    log.save_snapshots(saved.to_vec()).await.unwrap();
+    log.save_snapshots(vec![snapshot("a", 9, "A again")]).await.unwrap();
+    let expected =
+        [account, snapshot("B", 4, "large B"), snapshot("a", 9, "A again"), snapshot("b", 2, "B"), snapshot("é", 5, "É")];
+    assert_eq!(log.list_snapshots(None, 10).await.unwrap(), expected);
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|last: &Snapshot| last.stream.clone());
+        let page = log.list_snapshots(after, 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 2);
+        listed.extend(page);
+    }
+    assert_eq!(listed, expected);
 }
 
 async fn a_process_that_has_not_begun_stands_at_zero(log: AnyLog) {

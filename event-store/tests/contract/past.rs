@@ -92,7 +92,22 @@ async fn the_past_does_not_grow_and_nothing_is_written_to_it(log: Arc<dyn Log>) 
     assert!(matches!(beyond, Err(PastError::NotYet { position: 8, head: 7 })), "{beyond:?}");
 }
 
+async fn a_time_that_has_not_come_is_refused_unless_the_log_has_come_that_far(log: Arc<dyn Log>) {
+    let (now, hour) = (log.now().await.unwrap(), chrono::TimeDelta::hours(1));
+    for moment in [Moment::Recorded(now + hour), Moment::Occurred(now + hour)] {
+        let refused = PastLog::at(log.clone(), moment).await.unwrap_err();
+        assert!(matches!(refused, PastError::YetToCome { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("has not come yet: it is 2"), "{refused}");
+    }
+    assert!(PastLog::at(log.clone(), Moment::Recorded(now + chrono::TimeDelta::seconds(2))).await.is_ok(), "clocks differ");
+    // A node whose clock was ahead has written: its time is part of the log.
+    log.append(0, vec![Proposed { recorded_at: now + hour * 2, ..event("a", 1) }]).await.unwrap();
+    assert_eq!(past(&log, Moment::Recorded(now + hour)).await.end().position, 0);
+    assert_eq!(past(&log, Moment::Recorded(now + hour * 2)).await.end().position, 1);
+}
+
 crate::contract!(
+    a_time_that_has_not_come_is_refused_unless_the_log_has_come_that_far,
     a_past_log_ends_where_it_was,
     what_had_happened_by_a_time_counts_whenever_it_was_recorded,
     the_past_does_not_grow_and_nothing_is_written_to_it,

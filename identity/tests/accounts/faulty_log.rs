@@ -88,6 +88,10 @@ impl Bookkeeping for FaultyLog {
         self.inner.load_snapshots(streams).await
     }
 
+    async fn list_snapshots(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        self.inner.list_snapshots(after, limit).await
+    }
+
     async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
         self.inner.save_snapshots(snapshots).await
     }

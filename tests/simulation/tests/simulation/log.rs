@@ -160,6 +160,10 @@ impl Bookkeeping for NodeLog {
         .await
     }
 
+    async fn list_snapshots(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<Snapshot>, ReadError> {
+        self.ask("a list of snapshots", |world| world.contents().truth.list_snapshots(after.as_ref(), limit)).await
+    }
+
     async fn save_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), ReadError> {
         self.ask("a save of snapshots", |world| {
             for snapshot in snapshots {

@@ -71,6 +71,15 @@ impl Truth {
         saved.iter().rev().nth(back).cloned()
     }
 
+    /// The newest snapshots of the streams behind one, in the order of these.
+    pub fn list_snapshots(&self, after: Option<&StreamId>, limit: usize) -> Vec<Snapshot> {
+        let newest = self.snapshots.values().filter_map(|saved| saved.last());
+        let mut kept: Vec<Snapshot> = newest.filter(|saved| after.is_none_or(|after| saved.stream > *after)).cloned().collect();
+        kept.sort_by(|one, other| one.stream.cmp(&other.stream));
+        kept.truncate(limit);
+        kept
+    }
+
     pub fn save_snapshot(&mut self, snapshot: Snapshot) {
         self.snapshots.entry(snapshot.stream.clone()).or_default().push(snapshot);
     }
