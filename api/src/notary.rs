@@ -160,6 +160,10 @@ impl Signer for NotaryKeys {
         let ring = self.ring().await.map_err(|error| error.to_string())?;
         if size < ring.from { Ok(None) } else { ring.key().map(Some).map_err(|error| error.to_string()) }
     }
+
+    async fn known(&self) -> Result<KnownKeys, String> {
+        self.ring().await.and_then(|ring| ring.known()).map_err(|error| error.to_string())
+    }
 }
 
 /// Puts a new key in the place of the one that signs the heads of a log, and gives all keys. What the old one signed is

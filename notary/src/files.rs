@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io,
     path::Path,
 };
 
@@ -10,8 +10,10 @@ use std::{
 pub(crate) trait Files: Send {
     /// Makes a folder and those above it, if they are not there.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
-    /// Writes a file anew, so that its content outlives a power cut.
+    /// Writes a file anew; a power cut may leave anything of it.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the content of a file outlive a power cut.
+    fn sync(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, in the place of what had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes the names in a folder outlive a power cut.
@@ -30,9 +32,11 @@ impl Files for Disk {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_data()
+        std::fs::write(path, bytes)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        OpenOptions::new().write(true).open(path)?.sync_data()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -10,6 +10,9 @@ use crate::{Hashes, Node, NoteError, SignedCheckpoint, TILE_WIDTH, Tile, TileErr
 /// The name of the file that holds the latest signed head.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
+/// The name of the folder of tiles.
+const TILES: &str = "tile";
+
 /// How often a tile is looked for that grows while it is read.
 const ATTEMPTS: usize = 5;
 
@@ -54,6 +57,18 @@ impl TileFolder {
         }
     }
 
+    /// Removes all tiles, so that none of another history or torn by a power cut stays beside those that are made anew.
+    ///
+    /// # Errors
+    /// [`TileError::File`]
+    pub(crate) fn clear(&self) -> Result<(), TileError> {
+        let tiles = self.path.join(TILES);
+        match std::fs::remove_dir_all(&tiles) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(TileError::File(tiles, error)),
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of a tile, 32 for each hash: of its own file, or of the beginning of a wider one.
     ///
     /// # Errors
@@ -75,7 +90,8 @@ impl TileFolder {
         Err(TileError::Missing(tile))
     }
 
-    /// The tile on the disk that begins with this one: its own file, which its head rests upon, or a wider one.
+    /// The tile on the disk that begins with this one: its own file, or the least wider one. What is as narrow as possible is
+    /// what the head rests upon; a wider one may be of a history beyond it, and torn.
     fn stored(&self, tile: Tile) -> Result<Option<Tile>, TileError> {
         let own = self.path.join(tile.to_string());
         if own.try_exists().map_err(|error| TileError::File(own, error))? {
@@ -83,17 +99,17 @@ impl TileFolder {
         }
         let full = Tile { width: TILE_WIDTH, ..tile };
         let path = self.path.join(full.to_string());
-        if path.try_exists().map_err(|error| TileError::File(path.clone(), error))? {
-            return Ok(Some(full));
-        }
         let partial = path.with_extension("p");
-        let names = match std::fs::read_dir(&partial) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let widths = match std::fs::read_dir(&partial) {
+            Ok(names) => names.filter_map(|name| name.ok()?.file_name().to_str()?.parse::<u16>().ok()).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(TileError::File(partial, error)),
         };
-        let widths = names.filter_map(|name| name.ok()?.file_name().to_str()?.parse::<u16>().ok());
-        Ok(widths.filter(|width| (tile.width..TILE_WIDTH).contains(width)).min().map(|width| Tile { width, ..tile }))
+        if let Some(width) = widths.into_iter().filter(|width| (tile.width..TILE_WIDTH).contains(width)).min() {
+            return Ok(Some(Tile { width, ..tile }));
+        }
+        let is_full = path.try_exists().map_err(|error| TileError::File(path, error))?;
+        Ok(is_full.then_some(full))
     }
 }
 

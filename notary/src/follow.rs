@@ -18,14 +18,18 @@ use tokio::{
 use crate::{
     HeadError, Node, NotaryConfig, NotaryStatus, SignError, SignedCheckpoint, Signer, TileError, TileFolder, hex,
     notary::{Ask, SharedTree},
+    open::{self, Opened},
     publish::Published,
     writer::TileWriter,
 };
 
 /// How many digests are read at once.
 const PAGE: usize = 16_384;
-/// How long the log is left alone after a look at its end, so that following it costs a busy shop nothing.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long the log is left alone after a look at its end, so that following it costs a busy shop nothing: few reads of many
+/// digests cost it less than many of few, and nobody needs a tree that is fresher.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long it is left alone when somebody waits for a head.
+const ASKED_PAUSE: Duration = Duration::from_millis(50);
 /// How long the notary waits for the log to say that it moved before it looks by itself.
 const POLL: Duration = Duration::from_millis(500);
 /// How long it waits after something could not be read or written.
@@ -35,12 +39,12 @@ const RETRY: Duration = Duration::from_secs(1);
 const LOCK: &str = "lock";
 
 /// What stops the notary for now, or for good.
-enum Fault {
+pub(crate) enum Fault {
     /// The log is not what was signed.
     Broken(String),
     /// It may be better the next time.
     Trouble(String),
-    /// Tiles are not there or cut: they are made anew the next time.
+    /// Tiles are not there or damaged: the folder is opened again, which has them made anew.
     Damaged(String),
 }
 
@@ -53,7 +57,9 @@ impl From<ReadError> for Fault {
 impl From<TileError> for Fault {
     fn from(error: TileError) -> Self {
         match error {
-            TileError::Missing(_) | TileError::Damaged(..) => Self::Damaged(error.to_string()),
+            TileError::Missing(_) | TileError::Damaged(..) | TileError::Wrong(_) | TileError::OtherRoot(_) => {
+                Self::Damaged(error.to_string())
+            }
             TileError::File(..) | TileError::Outside { .. } => Self::Trouble(error.to_string()),
         }
     }
@@ -80,8 +86,6 @@ pub(crate) struct Follower {
     published: Option<Published>,
     signed_at: Option<Instant>,
     broken: Option<String>,
-    /// Whether a tile turned out to be damaged, so that all are to be made anew.
-    is_damaged: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -107,7 +111,6 @@ impl Follower {
             published: None,
             signed_at: None,
             broken: None,
-            is_damaged: false,
             stopping,
         }
     }
@@ -126,14 +129,17 @@ impl Follower {
                 return;
             }
             // A look at the log takes its time from the shop: there is a pause behind each, and a longer one behind a fault.
-            let pause = if failed { RETRY } else { PAUSE };
+            let pause = if failed { RETRY } else { ASKED_PAUSE };
             let _ = timeout(pause, stopping.wait_for(|stopping| *stopping)).await;
             if asks.is_empty() {
+                let looks = async {
+                    sleep(PAUSE.saturating_sub(ASKED_PAUSE)).await;
+                    let _ = timeout(POLL.min(self.config.interval), moved.changed()).await;
+                };
                 tokio::select! {
-                    _ = moved.changed() => {}
+                    () = looks => {}
                     ask = asks.recv() => asked.extend(ask),
-                    _ = stopping.changed() => {}
-                    () = sleep(POLL.min(self.config.interval)) => {}
+                    _ = stopping.wait_for(|stopping| *stopping) => {}
                 }
             }
             while let Ok(ask) = asks.try_recv() {
@@ -195,46 +201,12 @@ impl Follower {
         self.signed_at.is_none_or(|at| at.elapsed() >= self.config.interval)
     }
 
-    /// Opens the tree where its last head left it. A tree whose tiles are damaged is made anew from the log.
+    /// Opens the tree where its last head left it.
     async fn open(&mut self) -> Result<(), Fault> {
-        let (folder, config, is_damaged) = (self.folder.clone(), self.config.clone(), self.is_damaged);
-        let opened = blocking(move || {
-            let mut head = folder.head()?;
-            let mut known = BTreeMap::new();
-            let signed = head.as_ref().map(|head| head.unchecked().clone());
-            if let Some(signed) = signed.as_ref().filter(|signed| signed.origin != config.origin) {
-                let reason = format!("{} holds the tree of {}, not of {}", config.folder.display(), signed.origin, config.origin);
-                return Err(Fault::Broken(format!("{reason}; give each log a folder of its own")));
-            }
-            let size = signed.as_ref().map_or(0, |signed| signed.size);
-            let opened = TileWriter::open(folder.clone(), size).and_then(|tree| Ok((tree.root(size)?, tree)));
-            let tree = match (opened, signed) {
-                (Ok((root, tree)), Some(signed)) if root == signed.root && !is_damaged => tree,
-                (Ok((_, tree)), None) => tree,
-                (opened, signed) => {
-                    let reason = opened
-                        .err()
-                        .map_or_else(|| "one is damaged, or they have another root".to_owned(), |error| error.to_string());
-                    tracing::warn!(size, %reason, "the tiles are not those of their head; they are made anew from the log");
-                    known.extend(signed.map(|signed| (signed.size, signed.root)));
-                    // It is signed again, with its tiles, once the tree has come to it.
-                    head = None;
-                    TileWriter::open(folder, 0)?
-                }
-            };
-            let outside = config.publish.map(|path| Published::new(path).last(&config.origin)).transpose();
-            let outside = outside.map_err(|error| Fault::Trouble(error.to_string()))?.flatten();
-            if let Some(outside) = outside.map(|head| head.unchecked().clone()) {
-                if outside.size > tree.size() {
-                    known.insert(outside.size, outside.root);
-                } else if tree.root(outside.size)? != outside.root {
-                    return Err(Fault::Broken(another_root(outside.size, &outside.root)));
-                }
-            }
-            Ok((head, known, tree))
-        });
-        let (head, known, tree) = opened.await?;
-        (self.known, self.is_damaged) = (known, false);
+        let keys = self.signer.known().await.map_err(Fault::Trouble)?;
+        let (folder, config) = (self.folder.clone(), self.config.clone());
+        let Opened { head, tree, known } = blocking(move || open::open(&folder, config, &keys)).await?;
+        self.known = known;
         // What waits to be published still waits after the tiles were made anew.
         if self.published.is_none() {
             self.published = self.config.publish.clone().map(Published::new);
@@ -330,7 +302,6 @@ impl Follower {
     /// If the log is not what was signed, nothing is signed from now on. If a tile is damaged, the tree is opened anew.
     fn kept(&mut self, fault: Fault) -> Fault {
         if matches!(fault, Fault::Damaged(_)) {
-            self.is_damaged = true;
             with(&self.tree, |tree| *tree = None);
         }
         if let Fault::Broken(reason) = &fault
@@ -380,7 +351,8 @@ fn take(tree: &mut TileWriter, seen: Option<Node>, digests: Vec<Node>, known: &m
     Ok(tree.write_full()?)
 }
 
-fn another_root(size: u64, root: &Node) -> String {
+/// What is wrong with a log that does not come to a root that was signed.
+pub(crate) fn another_root(size: u64, root: &Node) -> String {
     format!("the first {size} events had root {} when that was signed, and have another now", hex(root))
 }
 

@@ -12,6 +12,7 @@ mod follow;
 mod keys;
 mod notary;
 mod note;
+mod open;
 mod proof;
 mod publish;
 mod tile;

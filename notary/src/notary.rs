@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    Node, SignedCheckpoint, SigningKey, TileFolder,
+    KnownKeys, Node, SignedCheckpoint, SigningKey, TileFolder,
     follow::{Follower, with},
     writer::TileWriter,
 };
@@ -29,6 +29,12 @@ pub trait Signer: Send + Sync + 'static {
     /// # Errors
     /// Why there is no key now. It is asked for again later.
     async fn key(&self, size: u64) -> Result<Option<SigningKey>, String>;
+
+    /// All keys that the log ever had: what one of them signed is believed when a folder is opened.
+    ///
+    /// # Errors
+    /// Why they cannot be had now. They are asked for again later.
+    async fn known(&self) -> Result<KnownKeys, String>;
 }
 
 /// One key for everything.
@@ -36,6 +42,10 @@ pub trait Signer: Send + Sync + 'static {
 impl Signer for SigningKey {
     async fn key(&self, _: u64) -> Result<Option<SigningKey>, String> {
         Ok(Some(self.clone()))
+    }
+
+    async fn known(&self) -> Result<KnownKeys, String> {
+        Ok(KnownKeys::from_iter([self.verifier()]))
     }
 }
 

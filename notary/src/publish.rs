@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{SignedCheckpoint, checkpoint::read_heads, note::MARK};
+use crate::{KnownKeys, SignedCheckpoint, checkpoint::read_heads, note::MARK};
 
 /// How many heads wait for a place that cannot be written; the oldest are left out then.
 const MOST_WAITING: usize = 10_000;
@@ -25,14 +25,26 @@ impl Published {
         Self { path, waiting: Vec::new(), is_checked: false }
     }
 
-    /// The last head of a log in it.
+    /// The last head in it of the log with that name that one of its keys has signed. Others are passed over: whoever can
+    /// append to the file could otherwise make the notary take a log for another.
     ///
     /// # Errors
     /// If the file is there and cannot be read.
-    pub(crate) fn last(&self, origin: &str) -> io::Result<Option<SignedCheckpoint>> {
+    pub(crate) fn last(&self, origin: &str, keys: &KnownKeys) -> io::Result<Option<SignedCheckpoint>> {
         let text = self.text()?;
         let heads = read_heads(&text[..whole(&text)]).map_err(|(line, error)| self.wrong(line, &error))?;
-        Ok(heads.into_iter().rfind(|head| head.unchecked().origin == origin))
+        let (mut passed, mut last) = (0_usize, None);
+        for head in heads.into_iter().rev().filter(|head| head.unchecked().origin == origin) {
+            if keys.check(&head).is_ok() {
+                last = Some(head);
+                break;
+            }
+            passed += 1;
+        }
+        if passed > 0 {
+            tracing::error!(heads = passed, file = %self.path.display(), "no key of this log signed the last heads in the file");
+        }
+        Ok(last)
     }
 
     /// Appends a head, and those that could not be appended before.
@@ -98,8 +110,28 @@ mod tests {
     use super::*;
     use crate::SigningKey;
 
+    fn key() -> SigningKey {
+        SigningKey::new("daybook/tea", [7; 32]).unwrap()
+    }
+
+    fn keys() -> KnownKeys {
+        KnownKeys::from_iter([key().verifier()])
+    }
+
     fn head(size: u64) -> SignedCheckpoint {
-        SignedCheckpoint::sign(size, [9; 32], &SigningKey::new("daybook/tea", [7; 32]).unwrap())
+        SignedCheckpoint::sign(size, [9; 32], &key())
+    }
+
+    #[test]
+    fn a_head_that_no_key_of_the_log_signed_is_passed_over() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("heads");
+        let forged = SignedCheckpoint::sign(9, [1; 32], &SigningKey::new("daybook/tea", [8; 32]).unwrap());
+        let tampered = head(7).to_string().replace("\n7\n", "\n8\n");
+        std::fs::write(&path, format!("{}\n{}\n{tampered}\n{forged}\n", head(1), head(2))).unwrap();
+        assert_eq!(Published::new(path.clone()).last("daybook/tea", &keys()).unwrap(), Some(head(2)));
+        std::fs::write(&path, forged.to_string()).unwrap();
+        assert_eq!(Published::new(path).last("daybook/tea", &keys()).unwrap(), None);
     }
 
     #[test]
@@ -112,8 +144,8 @@ mod tests {
             std::fs::write(&path, format!("{one}{torn}")).unwrap();
             let mut published = Published::new(path.clone());
             let is_whole = cut + 1 >= one.len();
-            assert_eq!(published.last("daybook/tea").unwrap(), Some(head(1)));
-            assert_eq!(published.last("daybook/coffee").unwrap(), None);
+            assert_eq!(published.last("daybook/tea", &keys()).unwrap(), Some(head(1)));
+            assert_eq!(published.last("daybook/coffee", &keys()).unwrap(), None);
             published.append(&head(2)).unwrap();
             published.append(&head(3)).unwrap();
             let expected: &[u64] = if is_whole { &[1, 1, 2, 3] } else { &[1, 2, 3] };

@@ -33,6 +33,12 @@ pub enum TileError {
     /// The tile is shorter than its name says, or longer.
     #[error("{0} is damaged: it has {1} bytes")]
     Damaged(Tile, usize),
+    /// It has other hashes than the tile above it stands for.
+    #[error("{0} is damaged: the tile above it says otherwise")]
+    Wrong(Tile),
+    /// The tiles are those of another tree of that many leaves.
+    #[error("the tiles of {0} leaves have another root than was signed")]
+    OtherRoot(u64),
     /// It cannot be read or written.
     #[error("{0} cannot be read or written: {1}")]
     File(PathBuf, io::Error),
@@ -148,6 +154,32 @@ pub fn root(hashes: &dyn Hashes, size: u64) -> Result<Node, TileError> {
     if size == 0 { Ok(Tree::default().root()) } else { range(hashes, 0, size) }
 }
 
+/// Holds all hashes of the tree of the first `size` leaves against its root: each full tile against the hash in the tile above
+/// that stands for it, and the others, which no hash stands for, by the root that follows from them. It reads all tiles, 32
+/// bytes a leaf, and hashes about once a leaf.
+///
+/// # Errors
+/// [`TileError`] if a tile cannot be had, or is not what the root says.
+pub(crate) fn check(hashes: &dyn Hashes, size: u64, is: &Node) -> Result<(), TileError> {
+    for level in 0..MOST_LEVEL {
+        // As many hashes are on the level above as this one has full tiles.
+        let full = size.checked_shr(u32::from(TILE_HEIGHT) * (u32::from(level) + 1)).unwrap_or(0);
+        let mut above = Vec::new();
+        for index in 0..full {
+            let place = index % u64::from(TILE_WIDTH);
+            if place == 0 {
+                let width = (full - index).min(u64::from(TILE_WIDTH)) as u16;
+                above = hashes.tile(Tile { level: level + 1, index: index >> TILE_HEIGHT, width })?;
+            }
+            let tile = Tile { level, index, width: TILE_WIDTH };
+            if above.get(place as usize) != Some(&fold(&hashes.tile(tile)?)) {
+                return Err(TileError::Wrong(tile));
+            }
+        }
+    }
+    if root(hashes, size)? == *is { Ok(()) } else { Err(TileError::OtherRoot(size)) }
+}
+
 /// The tree of the first `size` leaves, ready to grow: its largest complete subtrees are read and no leaf.
 ///
 /// # Errors
@@ -256,5 +288,24 @@ mod tests {
             assert_eq!((older.size(), older.root()), (70_000, tree.root()));
         }
         assert!(matches!(root(&leaves, 70_001), Err(TileError::Missing(_))));
+    }
+
+    #[test]
+    fn any_hash_that_is_another_is_found_below_a_root() {
+        let leaf = |n: u32| -> Node { std::array::from_fn(|byte| n.to_be_bytes()[byte % 4]) };
+        for size in [0, 1, 255, 256, 257, 65_536, 66_051] {
+            let mut leaves = Leaves::default();
+            (0..size).for_each(|n| leaves.push(leaf(n)));
+            let (size, is) = (u64::from(size), root(&leaves, size.into()).unwrap());
+            check(&leaves, size, &is).unwrap();
+            assert!(matches!(check(&leaves, size, &[9; 32]), Err(TileError::OtherRoot(_))));
+            for (level, count) in leaves.levels.iter().map(Vec::len).enumerate() {
+                for index in [0, count / 3, count.saturating_sub(1)].into_iter().filter(|index| *index < count) {
+                    let mut changed = leaves.clone();
+                    changed.levels[level][index][31] ^= 1;
+                    assert!(check(&changed, size, &is).is_err(), "hash {index} of level {level}, of {size} leaves");
+                }
+            }
+        }
     }
 }

@@ -1,19 +1,16 @@
 //! Writing tiles: each full tile once, the ones at the edge with every head, the head last.
 //!
-//! A crash or a power cut between any two steps leaves the last head with all its tiles: what a head rests upon is on the disk
-//! before the head is, and what an older head rests upon is removed only when a newer one is there.
+//! Only the head is synced: it is the one thing that does not follow from the log, and syncing tiles would take its time from
+//! the shop, whose log is on the same disk. So a process that dies leaves the last head with all its tiles, and a power cut
+//! leaves the last head and any of them torn: who opens the folder holds all tiles against the head, and has them made anew.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use crate::{
     Hashes, Node, SignedCheckpoint, TILE_HEIGHT, TILE_WIDTH, Tile, TileError, TileFolder,
     files::{Disk, Files},
     folder::CHECKPOINT,
-    tile::{fold, root},
+    tile::{check, fold, root},
 };
 
 /// The tree in a folder of tiles, while it grows.
@@ -23,31 +20,31 @@ pub(crate) struct TileWriter {
     size: u64,
     /// The hashes of the tile at the right edge of each level: fewer than 256.
     edge: Vec<Vec<Node>>,
-    /// Full tiles that are not on the disk yet.
+    /// Full tiles that are not written yet.
     waiting: Vec<(Tile, Vec<Node>)>,
-    /// Folders in which names are not sure to be on the disk yet.
-    dirty: BTreeSet<PathBuf>,
     /// The tiles at the edge that the last head rests upon.
     partial: Vec<Tile>,
 }
 
 impl TileWriter {
-    /// The tree of a folder as it was at a size that a head in it has.
+    /// An empty tree, whose tiles take the place of what the folder has.
+    pub(crate) fn new(folder: TileFolder) -> Self {
+        Self { folder, files: Box::new(Disk), size: 0, edge: Vec::new(), waiting: Vec::new(), partial: Vec::new() }
+    }
+
+    /// The tree of a folder as it was at a size, whose tiles are all held against the root that it had.
     ///
     /// # Errors
     /// [`TileError`] if a tile is not there or damaged.
-    pub(crate) fn open(folder: TileFolder, size: u64) -> Result<Self, TileError> {
-        Self::open_with(folder, size, Box::new(Disk))
-    }
-
-    fn open_with(folder: TileFolder, size: u64, files: Box<dyn Files>) -> Result<Self, TileError> {
+    pub(crate) fn open(folder: TileFolder, size: u64, root: &Node) -> Result<Self, TileError> {
+        check(&folder, size, root)?;
         let partial = edge_of(size);
         let mut edge = Vec::new();
         for tile in &partial {
             edge.resize_with(usize::from(tile.level), Vec::new);
             edge.push(folder.tile(*tile)?);
         }
-        Ok(Self { folder, files, size, edge, waiting: Vec::new(), dirty: BTreeSet::new(), partial })
+        Ok(Self { size, edge, partial, ..Self::new(folder) })
     }
 
     /// How many leaves the tree has.
@@ -99,8 +96,7 @@ impl TileWriter {
     /// [`TileError::File`]
     pub(crate) fn write_full(&mut self) -> Result<(), TileError> {
         while let Some((tile, hashes)) = self.waiting.first() {
-            let (path, bytes) = (self.folder.path().join(tile.to_string()), hashes.concat());
-            self.write(&path, &bytes).map_err(|error| TileError::File(path, error))?;
+            self.write(*tile, hashes)?;
             self.waiting.remove(0);
         }
         Ok(())
@@ -114,23 +110,11 @@ impl TileWriter {
     pub(crate) fn keep(&mut self, head: &SignedCheckpoint) -> Result<(), TileError> {
         self.write_full()?;
         let partial = edge_of(self.size);
-        for tile in &partial {
-            if self.partial.contains(tile) {
-                continue;
-            }
-            let path = self.folder.path().join(tile.to_string());
-            let bytes = self.edge[usize::from(tile.level)].concat();
-            self.write(&path, &bytes).map_err(|error| TileError::File(path, error))?;
-        }
-        while let Some(folder) = self.dirty.first().cloned() {
-            self.files.sync_folder(&folder).map_err(|error| TileError::File(folder.clone(), error))?;
-            self.dirty.remove(&folder);
+        for tile in partial.iter().filter(|tile| !self.partial.contains(tile)) {
+            self.write(*tile, &self.edge[usize::from(tile.level)])?;
         }
         let path = self.folder.path().join(CHECKPOINT);
-        let kept = self.write(&path, head.to_string().as_bytes());
-        let kept = kept.and_then(|()| self.files.sync_folder(self.folder.path()));
-        kept.map_err(|error| TileError::File(path, error))?;
-        self.dirty.clear();
+        self.replace(&path, head.to_string().as_bytes(), true).map_err(|error| TileError::File(path, error))?;
         for tile in std::mem::replace(&mut self.partial, partial) {
             if !self.partial.contains(&tile) {
                 self.forget(tile);
@@ -139,17 +123,23 @@ impl TileWriter {
         Ok(())
     }
 
-    /// Writes a file under another name first, so that it is there whole or not at all.
-    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(path);
-        self.files.make_folder(folder)?;
+    fn write(&self, tile: Tile, hashes: &[Node]) -> Result<(), TileError> {
+        let path = self.folder.path().join(tile.to_string());
+        let folder = path.parent().unwrap_or(self.folder.path());
+        let written = self.files.make_folder(folder).and_then(|()| self.replace(&path, &hashes.concat(), false));
+        written.map_err(|error| TileError::File(path, error))
+    }
+
+    /// Writes a file under another name first, so that who reads meanwhile finds it whole or as it was; and so does who comes
+    /// after a power cut if it `lasts`.
+    fn replace(&self, path: &Path, bytes: &[u8], lasts: bool) -> io::Result<()> {
         let new = path.with_extension("new");
         self.files.write(&new, bytes)?;
+        if lasts {
+            self.files.sync(&new)?;
+        }
         self.files.rename(&new, path)?;
-        // A folder that was made just now has a name that must last as well.
-        let above = folder.ancestors().take_while(|above| above.starts_with(self.folder.path()));
-        self.dirty.extend(above.map(Path::to_owned));
-        Ok(())
+        if lasts { self.files.sync_folder(self.folder.path()) } else { Ok(()) }
     }
 
     /// Removes a tile that no head needs any more. One that cannot be removed does no harm: the wider one says the same.
@@ -174,7 +164,7 @@ fn edge_of(size: u64) -> Vec<Tile> {
     (0..8).map(tile).filter(|tile| tile.width > 0).collect()
 }
 
-/// From memory what is not on the disk yet.
+/// From memory what is not written yet.
 impl Hashes for TileWriter {
     fn tile(&self, tile: Tile) -> Result<Vec<Node>, TileError> {
         let hashes = self.size.checked_shr(u32::from(TILE_HEIGHT) * u32::from(tile.level)).unwrap_or(0);

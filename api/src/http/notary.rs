@@ -65,28 +65,36 @@ pub(crate) async fn sign(State(shop): State<Arc<Shop>>, headers: HeaderMap) -> R
 
 /// `GET /notary/tile/…`: the hashes of a tile, 32 bytes each.
 pub(crate) async fn tile(State(shop): State<Arc<Shop>>, Path(path): Path<String>) -> Response {
-    let (Some(notary), Ok(tile)) = (&shop.notary, format!("tile/{path}").parse::<Tile>()) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let folder = notary.notary.folder().clone();
-    // Beyond the last head there may be tiles of a history that was never signed: those are not to be kept for good.
-    let read = move || match folder.head() {
-        Ok(Some(head)) if tile.is_within(head.unchecked().size) => folder.bytes(tile).map_err(Some),
-        Ok(_) => Err(None),
-        Err(error) => {
-            tracing::warn!(%error, "the notary has no head to hold a tile against");
-            Err(None)
-        }
-    };
-    match tokio::task::spawn_blocking(read).await {
+    let Ok(tile) = format!("tile/{path}").parse::<Tile>() else { return StatusCode::NOT_FOUND.into_response() };
+    match tokio::task::spawn_blocking(move || read_tile(&shop, tile)).await {
         Ok(Ok(bytes)) => {
             let keep = if tile.is_full() { FOR_GOOD } else { BRIEFLY };
             ([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, keep)], bytes).into_response()
         }
-        Ok(Err(None | Some(TileError::Missing(_)))) => StatusCode::NOT_FOUND.into_response(),
-        Ok(Err(Some(error))) => unavailable(&error),
+        Ok(Err(None)) => StatusCode::NOT_FOUND.into_response(),
+        Ok(Err(Some(reason))) => unavailable(&reason),
         Err(error) => unavailable(&error),
     }
+}
+
+/// The bytes of a tile that the last head rests upon; why they cannot be told, or nothing if there is no such tile.
+fn read_tile(shop: &Shop, tile: Tile) -> Result<Vec<u8>, Option<String>> {
+    let notary = &shop.notary.as_ref().ok_or(None)?.notary;
+    let head = notary.folder().head().map_err(|error| Some(error.to_string()))?.ok_or(None)?;
+    let size = head.unchecked().size;
+    // Beyond the last head there may be tiles of a history that was never signed: those are not to be kept for good.
+    if !tile.is_within(size) {
+        return Err(None);
+    }
+    // Of tiles that were not held against their head yet, a power cut may have left anything.
+    let status = notary.status();
+    if status.size < size && !status.is_elsewhere && status.broken.is_none() {
+        return Err(Some("the tiles are being held against their head".to_owned()));
+    }
+    notary.folder().bytes(tile).map_err(|error| match error {
+        TileError::Missing(_) => None,
+        error => Some(error.to_string()),
+    })
 }
 
 /// `GET /notary/keys`: the keys that heads are checked with, and the sizes that each signs.

@@ -37,7 +37,7 @@ async fn heads_follow_the_log_and_each_begins_with_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_goes_on_where_the_last_head_was_and_reads_nothing_before_it() {
+async fn a_restart_goes_on_where_the_last_head_was_and_writes_nothing_before_it() {
     let scratch = tempfile::tempdir().unwrap();
     let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
     grow(&*log, 1000).await;
@@ -46,14 +46,13 @@ async fn a_restart_goes_on_where_the_last_head_was_and_reads_nothing_before_it()
     grow(&*log, 1).await;
     // The end of a notary is a reason for a head.
     notary.stop().await;
-    let (first, second) = ("tile/0/000", "tile/0/001");
-    std::fs::remove_file(scratch.path().join(first)).unwrap();
+    let written = |tile| std::fs::metadata(scratch.path().join(tile)).unwrap().modified().unwrap();
+    let before = written("tile/0/000");
     grow(&*log, 23).await;
     let notary = start(&log, scratch.path());
     let head = notary.sign().await.unwrap();
     assert_eq!(head.unchecked().root, root_of(&*log, 1024).await);
-    let is_there = |tile| scratch.path().join(tile).exists();
-    assert_eq!((is_there(first), is_there(second)), (false, true), "what is full is not written again");
+    assert_eq!(written("tile/0/000"), before, "what is full is not written again");
     notary.stop().await;
 }
 
@@ -65,20 +64,48 @@ async fn damaged_tiles_are_made_anew_from_a_log_that_is_still_what_was_signed() 
     let notary = start(&log, scratch.path());
     notary.sign().await.unwrap();
     notary.stop().await;
-    let tile = scratch.path().join("tile/0/003.p/232");
-    let mut bytes = std::fs::read(&tile).unwrap();
-    bytes[40] ^= 1;
-    for damage in [Some(bytes), Some(vec![1; 31]), None] {
-        match damage {
-            Some(bytes) => std::fs::write(&tile, bytes).unwrap(),
-            None => std::fs::remove_dir_all(scratch.path().join("tile")).unwrap(),
+    let is = root_of(&*log, 1000).await;
+    for (tile, width) in [("tile/0/003.p/232", 232), ("tile/0/001", 256), ("tile/1/000.p/3", 3)] {
+        let tile = scratch.path().join(tile);
+        let bytes = std::fs::read(&tile).unwrap();
+        let mut changed = bytes.clone();
+        changed[40] ^= 1;
+        for damage in [Some(changed), Some(vec![0; width * 32]), Some(vec![1; 31]), None] {
+            match damage {
+                Some(bytes) => std::fs::write(&tile, bytes).unwrap(),
+                None => std::fs::remove_file(&tile).unwrap(),
+            }
+            let notary = start(&log, scratch.path());
+            until(&notary, |status| status.size == 1000 && status.signed == 1000).await;
+            assert_eq!(notary.sign().await.unwrap().unchecked().root, is);
+            assert_eq!((notary.status().broken, notary.status().trouble), (None, None));
+            notary.stop().await;
+            assert_eq!(std::fs::read(&tile).unwrap(), bytes, "{}", tile.display());
         }
-        let notary = start(&log, scratch.path());
-        until(&notary, |status| status.size == 1000).await;
-        assert_eq!(notary.sign().await.unwrap().unchecked().root, root_of(&*log, 1000).await);
-        assert_eq!((notary.status().broken, notary.status().trouble), (None, None));
-        notary.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_no_key_of_the_log_signed_is_not_signed_on_from() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 600).await;
+    let is = root_of(&*log, 600).await;
+    // A folder of another history, whole in itself, under a head that somebody else signed with the same name.
+    let forger = SigningKey::new(ORIGIN, [8; 32]).unwrap();
+    let forged = Notary::start(other(&*log, 600).await, Arc::new(forger), config(scratch.path()));
+    let wrong = forged.sign().await.unwrap();
+    forged.stop().await;
+    assert_ne!(wrong.unchecked().root, is);
+    let published = scratch.path().join("heads");
+    std::fs::write(&published, wrong.to_string()).unwrap();
+
+    let with_heads = notary::NotaryConfig { publish: Some(published), ..config(scratch.path()) };
+    let notary = Notary::start(Arc::clone(&log), Arc::new(key()), with_heads);
+    assert!(notary.wait_for(600, Duration::from_secs(20)).await);
+    assert_eq!(notary.sign().await.unwrap().check(&[key().verifier()]).unwrap().root, is);
+    notary.stop().await;
+    assert_eq!(notary::root(&TileFolder::new(scratch.path()), 600).unwrap(), is, "the tiles are the log's own");
 }
 
 /// Another history of as many events, under the same id.
