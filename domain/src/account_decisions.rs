@@ -1,9 +1,12 @@
 //! What is decided about accounts over more than one of them: that a role exists, and that someone administers the store.
 
+use std::collections::BTreeSet;
+
 use event_schemas::{AccountId, RoleName};
 
 use crate::{
-    Account, AccountCommand, Change, Decision, ROSTER_ID, Refusal, Role, RoleRefusal, Roster, RosterCommand, World, stream_of,
+    Account, AccountCommand, Change, Decision, ROSTER_ID, Refusal, Role, RoleRefusal, Roster, RosterCommand, RosterRefusal,
+    World, stream_of,
 };
 
 /// Lets things happen to an account one after the other, and keeps the roster of administrators in step.
@@ -29,6 +32,21 @@ fn account_changes(
     let listed = world.get::<Roster>(ROSTER_ID).decide(roster)?;
     changes.extend(Change::all(stream_of::<Roster>(ROSTER_ID), listed));
     Ok(changes)
+}
+
+/// Removes those of these accounts that there are: what goes with the erasure of whom they belong to.
+pub(crate) fn removed_accounts(world: &World<'_>, accounts: &BTreeSet<AccountId>) -> Result<Vec<Change>, Refusal> {
+    let mut changes = Vec::new();
+    for account_id in accounts.iter().filter(|id| world.get::<Account>(id).registered().is_some()) {
+        changes.extend(account_changes(world, *account_id, [AccountCommand::Remove])?);
+    }
+    Ok(changes)
+}
+
+/// Refuses what would leave nobody to administer the store when these accounts go.
+pub(crate) fn must_leave_an_admin(world: &World<'_>, accounts: &BTreeSet<AccountId>) -> Result<(), RosterRefusal> {
+    let admins = world.get::<Roster>(ROSTER_ID).admins();
+    if !admins.is_empty() && admins.is_subset(accounts) { Err(RosterRefusal::LastAdmin) } else { Ok(()) }
 }
 
 /// Register an account, as a customer.

@@ -2,15 +2,19 @@
 //!
 //! A person is a key. One that nothing ever happened to is as good as any other, so nobody has to be made known here first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event_schemas::{
-    CustomerId, LegalHoldLifted, LegalHoldPlaced, PersonErased, PersonErasureApproved, PersonErasureRejected,
+    AccountId, CustomerId, LegalHoldLifted, LegalHoldPlaced, PersonErased, PersonErasureApproved, PersonErasureRejected,
     PersonErasureRequested, PersonEvent, PersonId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Decision, MAX_NAME_CHARS, Refusal, World, stream_of};
+use crate::{
+    Change, Decision, MAX_NAME_CHARS, Refusal, World,
+    account_decisions::{must_leave_an_admin, removed_accounts},
+    stream_of,
+};
 
 /// The most characters of a reason.
 pub const MAX_REASON_CHARS: usize = 500;
@@ -80,10 +84,10 @@ pub enum PersonRefusal {
     /// Nobody asked for it.
     #[error("nobody has asked that the person be erased")]
     ErasureNotRequested,
-    /// A program has a key, and is nobody.
-    #[error("a person has to answer, not {by}")]
+    /// An API key is a program's, or somebody's who has a name too; and a token without a name is anybody's.
+    #[error("two persons have to ask and agree, each by their own name, and {by} is none")]
     NotSomebody {
-        /// Whose key it is.
+        /// Who is not known by name.
         by: String,
     },
     /// Whoever asks cannot agree.
@@ -181,6 +185,9 @@ impl Person {
             PersonCommand::Erase { by, reason, customer_id, needs_approval } => {
                 must_be_text("reason", &reason, MAX_REASON_CHARS)?;
                 self.must_be_free()?;
+                if needs_approval {
+                    must_be_somebody(&by)?;
+                }
                 if self.requested.is_some() && needs_approval {
                     return Err(PersonRefusal::ErasurePending);
                 }
@@ -191,6 +198,8 @@ impl Person {
             PersonCommand::Approve { by } => {
                 let request = self.requested.as_ref().ok_or(PersonRefusal::ErasureNotRequested)?;
                 must_be_somebody(&by)?;
+                // What a version before this rule took of a key has to be asked for again, by somebody.
+                must_be_somebody(&request.by)?;
                 if who(&request.by) == who(&by) {
                     return Err(PersonRefusal::SamePerson { by });
                 }
@@ -201,11 +210,11 @@ impl Person {
             }
             PersonCommand::Reject { by, reason } => {
                 must_be_text("reason", &reason, MAX_REASON_CHARS)?;
-                must_be_somebody(&by)?;
-                match self.requested {
-                    Some(_) => Ok(vec![PersonErasureRejected { by, reason }.into()]),
-                    None => Err(PersonRefusal::ErasureNotRequested),
+                if self.requested.is_none() {
+                    return Err(PersonRefusal::ErasureNotRequested);
                 }
+                must_be_somebody(&by)?;
+                Ok(vec![PersonErasureRejected { by, reason }.into()])
             }
             PersonCommand::PlaceHold { name, reason } => {
                 must_be_text("name", &name, MAX_NAME_CHARS)?;
@@ -251,8 +260,10 @@ fn who(actor: &str) -> &str {
 }
 
 fn must_be_somebody(actor: &str) -> Result<(), PersonRefusal> {
-    let is_key = actor.split(':').next() == Some("api-key");
-    if is_key { Err(PersonRefusal::NotSomebody { by: actor.to_owned() }) } else { Ok(()) }
+    match actor.split_once(':') {
+        Some((label, name)) if label != "api-key" && !name.is_empty() => Ok(()),
+        Some(_) | None => Err(PersonRefusal::NotSomebody { by: actor.to_owned() }),
+    }
 }
 
 fn must_be_text(field: &'static str, text: &str, most: usize) -> Result<(), PersonRefusal> {
@@ -261,7 +272,8 @@ fn must_be_text(field: &'static str, text: &str, most: usize) -> Result<(), Pers
 }
 
 /// Ask the same of every person that somebody has come to be (a customer who bought as a guest before is two): of all of them,
-/// or of none. Who was erased already is left out.
+/// or of none. Who was erased already is left out. The account of whom is erased goes in the same append, and if nobody else
+/// administers the store, nothing is erased.
 #[derive(Debug, Clone)]
 pub struct ChangePersons {
     /// The persons.
@@ -285,12 +297,29 @@ impl Decision for ChangePersons {
             // Says why not.
             first.decide(self.command.clone())?;
         }
-        let mut changes = Vec::new();
+        let (mut changes, mut named, mut erased) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for (id, person) in there {
-            changes.extend(Change::all(stream_of::<Person>(id), person.decide(self.asked_of(id))?));
+            let events = person.decide(self.asked_of(id))?;
+            for event in &events {
+                if let PersonEvent::PersonErasureRequested(event) = event {
+                    named.extend(account_of(event.customer_id.as_ref()));
+                }
+                if let PersonEvent::PersonErased(event) = event {
+                    erased.extend(account_of(event.customer_id.as_ref()));
+                }
+            }
+            changes.extend(Change::all(stream_of::<Person>(id), events));
         }
+        named.extend(&erased);
+        must_leave_an_admin(world, &named)?;
+        changes.extend(removed_accounts(world, &erased)?);
         Ok(changes)
     }
+}
+
+/// The account that a customer has, if they are one of this shop and not of an import.
+fn account_of(customer: Option<&CustomerId>) -> Option<AccountId> {
+    customer.and_then(|customer| customer.as_str().parse().ok())
 }
 
 impl ChangePersons {

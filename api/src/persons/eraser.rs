@@ -72,7 +72,7 @@ async fn carry_out(shop: &Shop, erased: &Erased) -> Result<(), PersonsError> {
         let origin = Origin { actor: ACTOR.to_owned(), ..Origin::default() };
         match shop.accounts.remove(account, &origin).await {
             Ok(_) => {}
-            // There is none, or it is the last administrator's, who stays.
+            // There is none. Or it is the last administrator's, in a log from before it was refused to erase them.
             Err(IdentityError::Refused(refusal)) => tracing::debug!(%account, %refusal, "no account was removed"),
             Err(error) => return Err(error.into()),
         }

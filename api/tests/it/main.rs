@@ -23,6 +23,7 @@ mod page_rules;
 mod people;
 mod persisted;
 mod persons;
+mod persons_rules;
 mod persons_sealed;
 mod process;
 mod read_only;

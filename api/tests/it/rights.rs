@@ -16,13 +16,13 @@ const ORDERS: &str = "{ orders { totalCount } }";
 
 impl Server {
     /// Gives somebody a role, as an admin.
-    async fn grant(&self, admin: &Person, person: &Person, role: &str) -> Value {
+    pub async fn grant(&self, admin: &Person, person: &Person, role: &str) -> Value {
         let input = json!({ "accountId": person.id, "role": role });
         self.mutate_as(admin, "accountRoleGrant", "AccountRoleInput", "account { id roles }", input).await
     }
 
     /// Waits until a role counts: what a node knows of an account it knows for a second.
-    async fn until_has(&self, person: &Person, role: &str) {
+    pub async fn until_has(&self, person: &Person, role: &str) {
         let begun = Instant::now();
         loop {
             let answer = self.ask_as(person, "{ me { roles } }", json!({})).await;

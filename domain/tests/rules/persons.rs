@@ -1,9 +1,12 @@
 //! Persons: who may be erased, and who says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{ChangePersons, MAX_HOLDS, Person, PersonCommand};
-use event_schemas::{CommerceEvent, CustomerId, PersonEvent, PersonId};
+use domain::{
+    AccountCommand, ChangeAccount, ChangePersons, ClaimFirstAdmin, MAX_HOLDS, Person, PersonCommand, ROSTER_ID, RegisterAccount,
+    Roster,
+};
+use event_schemas::{AccountId, CommerceEvent, CustomerId, PersonErasureRequested, PersonEvent, PersonId, RoleName};
 
 use crate::shop::{Shop, id};
 
@@ -80,15 +83,29 @@ fn a_second_person_agrees_or_turns_it_down() {
 }
 
 #[test]
-fn whoever_asked_does_not_agree_in_another_role_and_a_program_does_not_answer() {
+fn whoever_asked_does_not_agree_in_another_role_and_no_program_asks_or_answers() {
     let mut shop = Shop::new();
+    for by in ["api-key:ben", "api-key", "admin"] {
+        assert_eq!(shop.refusal(of(&[1], erase(by, true))).code(), "SECOND_PERSON_REQUIRED", "{by}");
+    }
     shop.must(of(&[1], erase("support:ana", true)));
-    for by in ["support:ana", "admin:ana", "staff:ana", "api-key:ben", "api-key"] {
+    for by in ["support:ana", "admin:ana", "staff:ana", "api-key:ben", "api-key", "admin"] {
         assert_eq!(shop.refusal(of(&[1], approve(by))).code(), "SECOND_PERSON_REQUIRED", "{by}");
     }
     let reject = |by: &str| PersonCommand::Reject { by: by.to_owned(), reason: "not them".to_owned() };
     assert_eq!(shop.refusal(of(&[1], reject("api-key:ben"))).code(), "SECOND_PERSON_REQUIRED");
     shop.must(of(&[1], reject("admin:ana")));
+    // Where nobody has to agree, a key that may do it does it alone.
+    shop.must(of(&[1], erase("api-key:ben", false)));
+}
+
+#[test]
+fn what_a_key_has_asked_for_before_that_was_refused_nobody_agrees_to() {
+    let mut asked = Person::default();
+    let request = PersonErasureRequested { by: "api-key:ben".to_owned(), reason: "case 7".to_owned(), customer_id: None };
+    asked.evolve(&request.into());
+    assert_eq!(asked.decide(approve("admin:ana")).unwrap_err().code(), "SECOND_PERSON_REQUIRED");
+    assert_eq!(asked.decide(PersonCommand::Reject { by: "admin:ana".to_owned(), reason: "again".to_owned() }).unwrap().len(), 1);
 }
 
 #[test]
@@ -103,6 +120,34 @@ fn what_is_said_of_an_erasure_names_the_customer_whom_that_person_was() {
         _ => None,
     });
     assert_eq!(said.collect::<Vec<_>>(), [None, Some(zofia)]);
+}
+
+#[test]
+fn the_last_administrator_is_not_erased_and_who_is_erased_has_no_account_from_then_on() {
+    let mut shop = Shop::new();
+    let accounts = [11, 12].map(|number| AccountId(id(number)));
+    let of_admin = |number: usize, command: PersonCommand| {
+        let customers = BTreeMap::from([(person(number as u128), accounts[number].customer_id())]);
+        ChangePersons { customers, ..of(&[number as u128], command) }
+    };
+    shop.must(ClaimFirstAdmin { account_id: accounts[0] });
+    for needs_approval in [false, true] {
+        assert_eq!(shop.refusal(of_admin(0, erase("admin:ana", needs_approval))).code(), "LAST_ADMIN");
+    }
+    shop.must(RegisterAccount { account_id: accounts[1] });
+    let admin = || AccountCommand::GrantRole { role: RoleName::admin() };
+    for command in [AccountCommand::Verify, admin()] {
+        shop.must(ChangeAccount { account_id: accounts[1], command });
+    }
+    // Both are asked for while there are two, and the second is not agreed to any more.
+    shop.must(of_admin(0, erase("admin:ana", true)));
+    shop.must(of_admin(1, erase("admin:ana", true)));
+    let from = shop.happened.len();
+    shop.must(of_admin(0, approve("admin:ben")));
+    assert_eq!(shop.types_from(from), ["PersonErasureApproved", "PersonErased", "AccountRemoved", "AdminRemoved"]);
+    assert_eq!(shop.refusal(of_admin(1, approve("admin:ben"))).code(), "LAST_ADMIN");
+    assert!(!shop.get::<Person>(person(1)).erased);
+    assert_eq!(*shop.get::<Roster>(ROSTER_ID).admins(), BTreeSet::from([accounts[1]]));
 }
 
 #[test]
