@@ -60,6 +60,24 @@ pub enum AccountsError {
          DAYBOOK_VAULT_KEY"
     )]
     KeyMissing(String),
+    /// The vault is new, and the log needs the one that was there.
+    #[error(
+        "{vault} is new, and the log has {what} at position {position}, which only the vault that was there can open. Is it the \
+         right --data, --events and --vault? If that vault was lost, restore it from a backup. `daybook serve` with \
+         --accept-new-vault goes on without it: what it sealed can never be read again, nobody can log in, and API keys and \
+         webhooks have to be made anew (docs/runbooks.md, \"The vault is lost\")"
+    )]
+    VaultLost {
+        /// The new vault.
+        vault: String,
+        /// What the log has.
+        what: String,
+        /// Where first.
+        position: u64,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] event_store::ReadError),
     /// The environment holds something that is not text.
     #[error("{0} in the environment is not text")]
     NotText(&'static str),

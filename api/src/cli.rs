@@ -153,6 +153,10 @@ pub struct ServeArgs {
     /// 2026-01-31T18:00:00Z; or a time by which it had happened, such as occurred:2026-01-31T18:00:00Z. Now unless given
     #[arg(long, env = "DAYBOOK_AS_OF", value_name = "POSITION|TIME", requires = "read_only")]
     pub as_of: Option<Moment>,
+    /// Go on with a new vault though the one that the log needs is lost, and with it accounts and all that it sealed. To be given
+    /// once
+    #[arg(long, conflicts_with = "read_only")]
+    pub accept_new_vault: bool,
     /// Whether a second person has to agree that a person be erased
     #[arg(long, env = "DAYBOOK_ERASURE_APPROVAL")]
     pub erasure_approval: bool,
@@ -296,6 +300,7 @@ impl From<ServeArgs> for ServeConfig {
             demo: args.demo,
             cors_origins: args.cors_origins,
             webhook_allow: args.webhook_allow,
+            accept_new_vault: args.accept_new_vault,
             erasure_approval: args.erasure_approval,
             retention: args.retain,
             notary: args.notary,

@@ -18,6 +18,7 @@ mod http;
 pub mod import;
 mod limits;
 mod logging;
+mod lost_vault;
 mod metrics;
 mod net;
 mod notary;

@@ -25,7 +25,7 @@ use crate::{
     audit_log::AuditLog,
     data_folder::{DataFolder, DataFolderError, FolderLock, FolderUse},
     demo::{self, DemoError},
-    http,
+    http, lost_vault,
     metrics::Metrics,
     net::{self, Door, Serving, TransportConfig, TransportError},
     notary::{self, NotaryArgs, NotaryError},
@@ -72,6 +72,8 @@ pub struct ServeConfig {
     pub notary: NotaryArgs,
     /// TLS, proxies, connections, limits and documents.
     pub transport: TransportConfig,
+    /// Whether a new vault may take the place of one that was lost.
+    pub accept_new_vault: bool,
     /// Whether a second person has to agree that a person be erased.
     pub erasure_approval: bool,
     /// How long what is known of who never bought is kept; for ever unless given.
@@ -98,6 +100,7 @@ impl ServeConfig {
             webhook_allow: Vec::new(),
             notary: NotaryArgs::default(),
             transport: TransportConfig::default(),
+            accept_new_vault: false,
             erasure_approval: false,
             retention: None,
             read_only: false,
@@ -244,6 +247,7 @@ async fn open(
     let vault = accounts::open_vault(folder, config.vault.as_deref(), config.events.as_deref()).await?;
     let persons = Persons::new(vault.clone());
     let log: Arc<dyn Log> = event_store::open(config.events.as_deref().unwrap_or(&folder.sqlite_url("events.db"))).await?;
+    lost_vault::must_not_be_lost(&vault, &*log, config.accept_new_vault).await?;
     if config.demo {
         fill_demo(folder, &*log, &persons).await?;
     }

@@ -77,6 +77,11 @@ impl Vault {
         Ok(Self { store, keyring })
     }
 
+    /// How it is called in messages: its file or database, without a password.
+    pub fn name(&self) -> &str {
+        self.store.name()
+    }
+
     /// The document under a name, if there is one that has not expired.
     ///
     /// # Errors
@@ -204,7 +209,7 @@ impl Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Vault({})", self.store.name())
+        write!(f, "Vault({})", self.name())
     }
 }
 

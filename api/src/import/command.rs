@@ -11,7 +11,7 @@ use crate::{
     cli::ShopArgs,
     data_folder::{DataFolder, FolderUse},
     import::{ImportSource, Progress, import},
-    start_logging,
+    lost_vault, start_logging,
 };
 
 /// Flags of `daybook import`.
@@ -49,9 +49,10 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reconciliation = runtime.block_on(async {
         let log = event_store::open(&url).await?;
+        let vault = accounts::open_vault(&folder, args.shop.vault.as_deref(), events.as_deref()).await?;
+        lost_vault::must_not_be_lost(&vault, &*log, false).await?;
         let clock = Arc::new(LogClock::of(&*log).await?);
         let engine = Engine::start(log, clock, Arc::new(SystemIds), Limits::default()).await?;
-        let vault = accounts::open_vault(&folder, args.shop.vault.as_deref(), events.as_deref()).await?;
         let result = import(&args.source, &config, &engine, &Persons::new(vault), &mut tell).await;
         engine.drain().await;
         result.map_err(Failure::from)

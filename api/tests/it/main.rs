@@ -16,6 +16,7 @@ mod http_rules;
 mod idempotency;
 mod identity;
 mod limits_rules;
+mod lost_vault;
 mod notary;
 mod operations;
 mod own_data;
