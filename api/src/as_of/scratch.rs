@@ -1,6 +1,12 @@
 //! The views of a moment, in a folder of their own, which are built once and found again the next time.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use event_schemas::Position;
 use event_store::{Log, Moment};
@@ -15,6 +21,10 @@ use crate::{
 
 /// At most so many events are folded in one transaction: nobody reads the views before all of them are.
 const BATCH: usize = 8_192;
+/// The views of so many moments stay on the disk: those that were looked at last, with the one that is asked for.
+const KEPT: usize = 4;
+/// The file that notes where the history ends that the views of a moment hold; written each time they are looked at.
+const HISTORY: &str = "history";
 /// How often it is told how far the views have come.
 const TELL: Duration = Duration::from_secs(2);
 
@@ -24,8 +34,12 @@ const TELL: Duration = Duration::from_secs(2);
 /// # Errors
 /// If the folder or the views cannot be used, or another process is using them.
 pub(super) async fn build(folder: &DataFolder, log: Arc<dyn Log>, shown: &Shown) -> Result<(Views, Runner), StartError> {
-    let path = folder.file("as-of").join(name(shown));
+    let moments = folder.file("as-of");
+    let path = moments.join(name(shown));
     same_history(&path, &*log, shown).await?;
+    if let Err(error) = forget_old(&moments) {
+        tracing::warn!(folder = %moments.display(), %error, "the views of older moments could not be removed");
+    }
     let (views, runner) = match follow(&path, log.clone()).await {
         Err(StartError::Views(ViewError::OtherLog { .. } | ViewError::AheadOfLog { .. })) => {
             std::fs::remove_dir_all(&path).map_err(|error| DataFolderError::Unusable(path.clone(), error))?;
@@ -41,7 +55,7 @@ pub(super) async fn build(folder: &DataFolder, log: Arc<dyn Log>, shown: &Shown)
 /// where the history ends that they are to hold.
 async fn same_history(path: &Path, log: &dyn Log, shown: &Shown) -> Result<(), StartError> {
     let unusable = |error| DataFolderError::Unusable(path.to_owned(), error);
-    let note = path.join("history");
+    let note = path.join(HISTORY);
     let position = |noted: &str| noted.split_once(' ').and_then(|(position, _)| position.parse().ok());
     let noted = std::fs::read_to_string(&note).unwrap_or_default();
     let is_same = match position(&noted) {
@@ -56,6 +70,30 @@ async fn same_history(path: &Path, log: &dyn Log, shown: &Shown) -> Result<(), S
     std::fs::create_dir_all(path).map_err(unusable)?;
     let end = end_at(log, shown.end.position).await?;
     std::fs::write(&note, end).map_err(unusable)?;
+    Ok(())
+}
+
+/// Removes the views of all moments but those that were looked at last: anybody can have them built again. What a process has
+/// open stays.
+fn forget_old(moments: &Path) -> io::Result<()> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(moments)? {
+        let path = entry?.path();
+        let noted = std::fs::metadata(path.join(HISTORY)).or_else(|_| std::fs::metadata(&path));
+        found.push((noted.and_then(|noted| noted.modified())?, path));
+    }
+    found.sort_unstable();
+    let old = found.len().saturating_sub(KEPT);
+    for (_, path) in found.into_iter().take(old) {
+        // The lock that whoever builds views in a file holds as long as it has them open.
+        let lock = File::options().create(true).truncate(false).write(true).open(path.join("views.db.lock"))?;
+        match lock.try_lock() {
+            Ok(()) => std::fs::remove_dir_all(&path)?,
+            Err(TryLockError::WouldBlock) => continue,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        tracing::info!(folder = %path.display(), "the views of an older moment were removed; they can be built again");
+    }
     Ok(())
 }
 
@@ -115,4 +153,41 @@ fn is_built(freshness: &Freshness) -> bool {
 fn reached(freshness: &Freshness) -> u64 {
     let reached = freshness.projections.iter().map(|projection| projection.rebuilt_to.unwrap_or(projection.position));
     reached.min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::SystemTime};
+
+    use chrono::{DateTime, TimeDelta};
+    use event_store::{MemoryLog, PastLog};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_the_moments_that_were_looked_at_last_stay_and_what_is_in_use_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(scratch.path()).unwrap();
+        let present: Arc<dyn Log> = Arc::new(MemoryLog::new());
+        let path = |day: i64| folder.file("as-of").join(format!("occurred-202001{day:02}T000000.000000Z"));
+        let look = async |day: i64| {
+            let time = DateTime::from_timestamp(1_577_836_800, 0).unwrap() + TimeDelta::days(day - 1);
+            let past = PastLog::at(present.clone(), Moment::Occurred(time)).await.unwrap();
+            let shown = Shown::of(&past, time);
+            let (_, runner) = build(&folder, Arc::new(past), &shown).await.unwrap();
+            // So that the next is the newest, however coarse the file system's clock is.
+            let note = File::options().write(true).open(path(day).join(HISTORY)).unwrap();
+            note.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(day.unsigned_abs())).unwrap();
+            runner
+        };
+        let there = || (1..=9).filter(|day| path(*day).join("views.db").exists()).collect::<BTreeSet<_>>();
+        let in_use = look(1).await;
+        for day in 2..=7 {
+            look(day).await.stop().await;
+        }
+        assert_eq!(there(), [1, 4, 5, 6, 7].into());
+        in_use.stop().await;
+        look(8).await.stop().await;
+        assert_eq!(there(), [5, 6, 7, 8].into());
+    }
 }
