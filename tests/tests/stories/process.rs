@@ -45,23 +45,29 @@ impl Process {
 
     /// The same with settings in its environment.
     pub fn serve_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::serve_into(folder, 0, environment, Stdio::null())
+        Self::serve_into(folder, 0, &[], environment, Stdio::null())
     }
 
     /// The same on a port that was chosen before.
     pub fn serve_on(folder: &Path, port: u16, environment: &[(&str, &str)]) -> Self {
-        Self::serve_into(folder, port, environment, Stdio::null())
+        Self::serve_into(folder, port, &[], environment, Stdio::null())
     }
 
     /// The same, with its log lines in a file.
     pub fn serve_logged(folder: &Path, environment: &[(&str, &str)], lines: &Path) -> Self {
-        Self::serve_into(folder, 0, environment, File::create(lines).unwrap().into())
+        Self::serve_into(folder, 0, &[], environment, File::create(lines).unwrap().into())
     }
 
-    fn serve_into(folder: &Path, port: u16, environment: &[(&str, &str)], lines: Stdio) -> Self {
+    /// The shop of a folder as it was at a moment; returns once its views are built and it answers.
+    pub fn serve_as_of(folder: &Path, moment: &str) -> Self {
+        Self::serve_into(folder, 0, &["--read-only", "--as-of", moment], &[], Stdio::null())
+    }
+
+    fn serve_into(folder: &Path, port: u16, more: &[&str], environment: &[(&str, &str)], lines: Stdio) -> Self {
         let mut child = Command::new(binary("daybook"))
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--json", "--data"])
             .arg(folder)
+            .args(more)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(lines)

@@ -46,6 +46,8 @@ pub struct SalesBook {
     pub bad_debt: i64,
     /// By month, as `2009-12`.
     pub revenue_by_month: BTreeMap<String, i64>,
+    /// By day, as `2009-12-01`.
+    pub revenue_by_day: BTreeMap<String, i64>,
     /// By number.
     invoices: BTreeMap<String, Invoice>,
     /// Goods sold, by stock code.
@@ -59,6 +61,11 @@ pub struct SalesBook {
 impl SalesBook {
     /// Reads a file, plain or compressed.
     pub fn read(path: &Path) -> Self {
+        Self::read_before(path, "9999")
+    }
+
+    /// Reads the rows before a time, which is written as the file does, or the beginning of one.
+    pub fn read_before(path: &Path, end: &str) -> Self {
         let file = File::open(path).unwrap();
         let text: Box<dyn std::io::Read> = match path.extension().is_some_and(|extension| extension == "zst") {
             true => Box::new(zstd::Decoder::new(file).unwrap()),
@@ -68,6 +75,9 @@ impl SalesBook {
         for row in csv::Reader::from_reader(text).records() {
             let row = row.unwrap();
             let [invoice, code, _, quantity, at, price, customer, country] = std::array::from_fn(|index| row[index].trim());
+            if at >= end {
+                continue;
+            }
             book.enter(invoice, code, quantity.parse().unwrap(), at, thousandths(price), customer, country);
         }
         book
@@ -97,6 +107,7 @@ impl SalesBook {
                 self.sale_invoices.insert(invoice.to_owned());
                 self.sales += pence;
                 *self.revenue_by_month.entry(at[..7].to_owned()).or_default() += pence;
+                *self.revenue_by_day.entry(at[..10].to_owned()).or_default() += pence;
                 *self.net_by_country.entry(country.to_owned()).or_default() += pence;
                 if !CHARGES.contains(&code) {
                     *self.revenue_by_code.entry(code.to_owned()).or_default() += pence;
