@@ -94,8 +94,10 @@ enum Verb {
         after_help = "Examples:\n  daybook-replay head --log sqlite:shop/events.db\n  daybook-replay head --key notary.key >> heads.txt"
     )]
     Head(HeadArgs),
-    /// Make the key that signs heads, for those who do not take them from a running shop.
-    #[command(after_help = "Example:\n  daybook-replay notary-key generate --name daybook/tea --out notary.key")]
+    /// Make the key that signs heads, or print its verifier key, for those who do not take them from a running shop.
+    #[command(
+        after_help = "Examples:\n  daybook-replay notary-key generate --name daybook/tea --out notary.key\n  daybook-replay notary-key show notary.key > notary.vkey"
+    )]
     NotaryKey(NotaryKeyArgs),
     /// Prove that an event is in the log that has a signed head.
     #[command(after_help = "Example:\n  daybook-replay prove 1200 --head heads.txt --out proof.json")]

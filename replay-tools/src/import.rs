@@ -1,12 +1,12 @@
 //! `import`: makes a log of an export again, event by event as it was: positions, ids, times, bytes and digests.
 
-use std::path::PathBuf;
+use std::{fs::OpenOptions, io::ErrorKind, path::PathBuf};
 
 use clap::Args;
 use event_schemas::{Position, Recorded};
-use event_store::Log;
+use event_store::{AppendError, Log};
 
-use crate::{ExportLog, Failure, LogUrl, Progress, Report};
+use crate::{ExportLog, Failure, LogUrl, Progress, Report, export_file::beside};
 
 /// How many events are written at once.
 const PAGE: usize = 1_000;
@@ -16,7 +16,8 @@ const PAGE: usize = 1_000;
 pub struct ImportArgs {
     /// The export, in any format. Its manifest must stand beside it and says in which.
     file: PathBuf,
-    /// The log to write: made if there is none, gone on with if it holds the beginning of the export and nothing else.
+    /// The log to write: made if there is none (and taken away again if that fails), gone on with if it holds the beginning of the
+    /// export and nothing else.
     #[command(flatten)]
     log: LogUrl,
 }
@@ -24,16 +25,53 @@ pub struct ImportArgs {
 impl ImportArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let export = ExportLog::open(&self.file)?;
-        let log = event_store::open(&self.log.log).await?;
-        let imported = import(&export, &*log).await?;
+        let made = Made::at(&self.log.log);
+        let (imported, to) = match into(&export, &self.log.log).await {
+            Ok(imported) => imported,
+            Err(failure) => return Err(made.away(failure)),
+        };
         let manifest = export.manifest();
-        let (to, root, there) = (log.head().await?.position, &manifest.root, manifest.events - imported);
+        let (root, there) = (&manifest.root, manifest.events - imported);
         let text =
             format!("imported {imported} events ({there} were there before): positions {} to {to}\nroot {root}\n", manifest.from);
         let json = serde_json::json!({
             "from": manifest.from, "to": to, "events": manifest.events, "imported": imported, "root": root
         });
         Ok(Report { ok: true, text, json })
+    }
+}
+
+/// Imports into the log at an address, and gives how many events were appended and where it ends then.
+async fn into(export: &ExportLog, url: &str) -> Result<(u64, Position), Failure> {
+    let log = event_store::open(url).await?;
+    let imported = import(export, &*log).await?;
+    Ok((imported, log.head().await?.position))
+}
+
+/// The file of a log that was not there, made empty: whoever has made it may take it away again.
+struct Made(Option<PathBuf>);
+
+impl Made {
+    fn at(url: &str) -> Self {
+        let path = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self(path.filter(|path| OpenOptions::new().write(true).create_new(true).open(path).is_ok()))
+    }
+
+    /// Takes it away after a failure, unless another process has written to it meanwhile.
+    fn away(self, failure: Failure) -> Failure {
+        if let Some(path) = self.0
+            && !matches!(failure, Failure::Append(AppendError::HeadMoved { .. }))
+        {
+            for path in [beside(&path, "-wal"), beside(&path, "-shm"), path] {
+                match std::fs::remove_file(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Failure::Refused(format!("{failure}; and {} cannot be removed: {error}", path.display()));
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        failure
     }
 }
 

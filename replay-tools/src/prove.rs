@@ -12,7 +12,7 @@ use crate::{
     Failure, Report,
     export_file::{from_line, to_line},
     hex, open,
-    signed::{KeyArgs, TreeArgs, head_of, not_whole, path_of, path_text},
+    signed::{KeyArgs, OutArgs, TreeArgs, head_of, not_whole, path_of, path_text},
 };
 
 /// The format of proofs that this version writes and reads.
@@ -44,9 +44,8 @@ pub struct ProveArgs {
     head: Option<PathBuf>,
     #[command(flatten)]
     tree: TreeArgs,
-    /// Where to write the proof.
-    #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutArgs,
 }
 
 /// Which proof to check.
@@ -84,9 +83,9 @@ impl ProveArgs {
         let raw = to_line(&record).and_then(RawValue::from_string).map_err(|error| Failure::Refused(error.to_string()))?;
         let (format, checkpoint) = (FORMAT.to_owned(), head.to_string());
         let proof = Proof { format, record: raw, index, path: path_text(&path), checkpoint };
-        let text = serde_json::to_string_pretty(&proof).map_err(|error| Failure::Refused(error.to_string()))?;
-        std::fs::write(&self.out, text + "\n").map_err(Failure::file(&self.out))?;
-        let text = format!("position {} is in the log of {size} events; the proof is in {}\n", self.position, self.out.display());
+        self.out.write(&proof)?;
+        let (position, file) = (self.position, self.out.file.display());
+        let text = format!("position {position} is in the log of {size} events; the proof is in {file}\n");
         Ok(Report { ok: true, text, json: json!({ "ok": true, "position": self.position, "size": size, "root": hex(&root) }) })
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Failure, Report, hex,
-    signed::{KeyArgs, TreeArgs, head_of, not_whole, path_of, path_text},
+    signed::{KeyArgs, OutArgs, TreeArgs, head_of, not_whole, path_of, path_text},
 };
 
 /// The format of proofs that this version writes and reads.
@@ -37,9 +37,8 @@ pub struct ProveConsistencyArgs {
     new: PathBuf,
     #[command(flatten)]
     tree: TreeArgs,
-    /// Where to write the proof.
-    #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutArgs,
 }
 
 /// Which proof to check.
@@ -61,8 +60,7 @@ impl ProveConsistencyArgs {
             return Err(Failure::Refused(format!("the log is not what was signed: {error}")));
         }
         let proof = Proof { format: FORMAT.to_owned(), old: old.to_string(), new: new.to_string(), path: path_text(&path) };
-        let text = serde_json::to_string_pretty(&proof).map_err(|error| Failure::Refused(error.to_string()))?;
-        std::fs::write(&self.out, text + "\n").map_err(Failure::file(&self.out))?;
+        self.out.write(&proof)?;
         Ok(report(from, to))
     }
 }

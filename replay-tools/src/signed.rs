@@ -1,6 +1,8 @@
 //! What the verbs about signed heads and proofs share: keys, files of heads, and where the hashes of a tree come from.
 
 use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,6 +10,7 @@ use std::{
 use clap::Args;
 use event_store::Log;
 use notary::{Checkpoint, Hashes, KnownKeys, Leaves, Node, SignedCheckpoint, SigningKey, TileFolder, VerifierKey, read_heads};
+use serde::Serialize;
 
 use crate::{Failure, LogUrl, from_hex, hex, open};
 
@@ -73,6 +76,34 @@ impl TreeArgs {
     }
 }
 
+/// Where a proof goes.
+#[derive(Debug, Args)]
+pub(crate) struct OutArgs {
+    /// Where to write the proof. A file that is there already is left as it is.
+    #[arg(long = "out", env = "DAYBOOK_OUT", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Write over the file if it is there.
+    #[arg(long, env = "DAYBOOK_FORCE")]
+    force: bool,
+}
+
+impl OutArgs {
+    /// Writes a proof as JSON.
+    pub(crate) fn write(&self, proof: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(proof).map_err(|error| Failure::Refused(error.to_string()))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).create_new(!self.force);
+        let written = options.open(&self.file).and_then(|mut file| writeln!(file, "{text}"));
+        written.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                let file = self.file.display();
+                Failure::Refused(format!("{file} is there already: name another file, or write over it with --force"))
+            }
+            _ => Failure::file(&self.file)(error),
+        })
+    }
+}
+
 /// The digests of the first `size` events: 32 bytes each.
 pub(crate) async fn digests_of(log: &Arc<dyn Log>, size: u64) -> Result<Leaves, Failure> {
     let mut leaves = Leaves::default();
@@ -88,15 +119,21 @@ pub(crate) async fn digests_of(log: &Arc<dyn Log>, size: u64) -> Result<Leaves, 
     Ok(leaves)
 }
 
-/// The signed heads of a file, not checked yet.
+/// The signed heads of a file, at least one, not checked yet.
 pub(crate) fn heads_of(file: &Path) -> Result<Vec<SignedCheckpoint>, Failure> {
     let text = std::fs::read_to_string(file).map_err(Failure::file(file))?;
-    read_heads(&text).map_err(|(line, error)| Failure::Refused(format!("{}, line {line}: {error}", file.display())))
+    let heads = read_heads(&text);
+    let heads = heads.map_err(|(line, error)| Failure::Refused(format!("{}, line {line}: {error}", file.display())))?;
+    if heads.is_empty() { Err(no_head(file)) } else { Ok(heads) }
+}
+
+fn no_head(file: &Path) -> Failure {
+    Failure::Refused(format!("{} holds no signed head", file.display()))
 }
 
 /// The last signed head of a file, not checked yet.
 pub(crate) fn head_of(file: &Path) -> Result<SignedCheckpoint, Failure> {
-    heads_of(file)?.pop().ok_or_else(|| Failure::Refused(format!("{} holds no signed head", file.display())))
+    heads_of(file)?.pop().ok_or_else(|| no_head(file))
 }
 
 /// Reads a file with a signing key.

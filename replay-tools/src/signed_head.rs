@@ -65,20 +65,45 @@ enum KeyVerb {
         /// Its name, which is the origin of what it signs: best `daybook/` and the id of the log.
         #[arg(long, env = "DAYBOOK_NOTARY_NAME", value_name = "NAME")]
         name: String,
-        /// Where to write it, to be kept secret; must not be there yet.
+        /// Where to write it, to be kept secret. A key that is there is left as it is, and its verifier key printed.
         #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Print the verifier key of a key that was made before.
+    Show {
+        /// The file with the key.
+        file: PathBuf,
     },
 }
 
 impl NotaryKeyArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let KeyVerb::Generate { name, out } = self.verb;
-        let key = SigningKey::generate(&name).map_err(|error| Failure::Refused(error.to_string()))?;
-        keep_secret(&out, &key.to_text())?;
-        let verifier = key.verifier().to_string();
-        Ok(Report { ok: true, text: format!("{verifier}\n"), json: json!({ "ok": true, "verifier_key": verifier }) })
+        match self.verb {
+            KeyVerb::Generate { out, .. } if out.exists() => kept(&out),
+            KeyVerb::Generate { name, out } => {
+                let key = SigningKey::generate(&name).map_err(|error| Failure::Refused(error.to_string()))?;
+                keep_secret(&out, &key.to_text())?;
+                Ok(verifier_of(&key))
+            }
+            KeyVerb::Show { file } => Ok(verifier_of(&signing_key(&file)?)),
+        }
     }
+}
+
+fn verifier_of(key: &SigningKey) -> Report {
+    let verifier = key.verifier().to_string();
+    Report { ok: true, text: format!("{verifier}\n"), json: json!({ "ok": true, "verifier_key": verifier }) }
+}
+
+/// Leaves a key that is there as it is, and says so. Its verifier key is printed all the same: by the time that anything is printed,
+/// a shell has emptied the file that it is to go to.
+fn kept(path: &Path) -> Result<Report, Failure> {
+    let error = format!("{} is there already, and is left as it is", path.display());
+    let Ok(key) = signing_key(path) else { return Err(Failure::Refused(error)) };
+    eprintln!("daybook-replay: {error}; this is its verifier key");
+    let verifier = key.verifier().to_string();
+    let json = json!({ "ok": false, "error": error, "verifier_key": verifier });
+    Ok(Report { ok: false, text: format!("{verifier}\n"), json })
 }
 
 /// Writes a file that only its owner can read, and that is not there yet.

@@ -45,11 +45,13 @@ pub enum Rule {
     Claim,
     /// Once the shop has an administrator, it always has one.
     Admins,
+    /// A snapshot, which decisions and rights are read through, is what the events of its stream come to.
+    Snapshot,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Positions,
         Self::Head,
         Self::Sequences,
@@ -69,6 +71,7 @@ impl Rule {
         Self::Promotion,
         Self::Claim,
         Self::Admins,
+        Self::Snapshot,
     ];
 
     /// Whether it can be checked only from the beginning of the log.
@@ -92,7 +95,8 @@ impl Rule {
             | Self::Decode
             | Self::EventId
             | Self::Idempotency
-            | Self::Command => false,
+            | Self::Command
+            | Self::Snapshot => false,
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct HeadArgs {
     /// What an earlier `verify --json`, an export's manifest or a signed head said: the log must still begin with exactly that.
     #[arg(long, env = "DAYBOOK_FROM_HEAD", value_name = "FILE", conflicts_with_all = ["from", "to"])]
     from_head: Option<PathBuf>,
-    /// A file of signed heads: each must be signed by a key that is known, and the log must still begin with it; may be given
+    /// A file of signed heads, at least one: each must be signed by a key that is known, and the log must still begin with it; may be given
     /// again.
     #[arg(long, env = "DAYBOOK_HEADS", value_delimiter = ',', value_name = "FILE", requires = "keys",
         conflicts_with_all = ["from", "to"])]
@@ -53,6 +53,8 @@ pub(super) struct HeadArgs {
 pub(super) struct Known {
     /// Heads that the log must come by, the smallest first.
     heads: VecDeque<Head>,
+    /// How many there were at first.
+    given: usize,
     /// The tree before the first position to look at, if that is not the first of the log.
     pub(super) begin: Option<Tree>,
     /// What is wrong with the heads themselves, each with the position that it is about.
@@ -114,6 +116,7 @@ impl HeadArgs {
             }
         }
         known.heads.make_contiguous().sort_by_key(|head| head.to);
+        known.given = known.heads.len();
         let Some(file) = &self.resume_from else { return Ok((known, None)) };
         let head = Head::read(file, &self.keys)?;
         known.resume(&head, log, self.tiles.as_deref()).await?;
@@ -124,7 +127,12 @@ impl HeadArgs {
 impl Known {
     /// One head, or none.
     pub(super) fn of(head: Option<Head>) -> Self {
-        Self { heads: head.into_iter().collect(), ..Self::default() }
+        Self { given: usize::from(head.is_some()), heads: head.into_iter().collect(), ..Self::default() }
+    }
+
+    /// How many of the heads the log has been held against by now.
+    pub(super) fn checked(&self) -> u64 {
+        self.given.saturating_sub(self.heads.len()) as u64
     }
 
     /// Goes on behind a head: the tree before it comes from tiles, or from the digests in the log, and must have its root.

@@ -11,6 +11,7 @@ mod reading;
 mod record;
 mod repeats;
 mod report;
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
@@ -29,6 +30,7 @@ use self::{
     head::{HeadArgs, Known},
     reading::{Step, read},
     record::{Checked, Schemas, check},
+    snapshots::Compared,
 };
 pub use self::{
     finding::{Finding, Rule},
@@ -106,7 +108,8 @@ fn write(file: &Path, report: &serde_json::Value) -> Result<(), Failure> {
 /// Verifies the events from `from` (at least 1) up to `to`, or to the head.
 ///
 /// Rules that need the past (folds, stock, payments, promotions, claims) are checked when `from` is 1. So is whether the log
-/// still begins with what is `known` of it, as far as `to`. Memory stays the same however long the log is; ids that must not
+/// still begins with what is `known` of it, as far as `to`. The snapshots that the log keeps are compared in any case, all of
+/// them. Memory stays the same however long the log is; ids that must not
 /// come twice are looked for in temporary files, of some 75 bytes an event.
 ///
 /// # Errors
@@ -249,6 +252,13 @@ impl Run {
 
     async fn conclude(mut self, to: Position, progress: &Progress) -> Result<Verification, Failure> {
         self.findings.extend(self.continuity.conclude(&*self.log, ENOUGH).await?);
+        let compared = if self.stopped || self.findings.len() >= ENOUGH {
+            Compared::default()
+        } else {
+            snapshots::compare(&*self.log).await
+        };
+        let wrong = compared.wrong.into_iter();
+        self.findings.extend(wrong.map(|(position, message)| Finding { position, rule: Rule::Snapshot, message }));
         self.findings.sort_by_key(|finding| (finding.position, finding.rule));
         self.findings.truncate(ENOUGH);
         let ok = self.findings.is_empty();
@@ -257,6 +267,9 @@ impl Run {
             from: self.from,
             to: if ok { to } else { self.last },
             events: self.events,
+            snapshots: compared.snapshots,
+            snapshots_left_out: compared.left_out,
+            heads: self.known.checked(),
             root: (ok && self.is_whole).then(|| hex(&self.tree.root())),
             findings: self.findings,
             seconds: progress.seconds(),

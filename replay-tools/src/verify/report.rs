@@ -20,6 +20,12 @@ pub struct Verification {
     pub to: Position,
     /// How many events were read.
     pub events: u64,
+    /// How many snapshots, which no digest covers, were held against the events of their streams.
+    pub snapshots: u64,
+    /// How many were not, because another version of Daybook wrote them, or an event before them that this one does not know.
+    pub snapshots_left_out: u64,
+    /// How many heads that were known beforehand the log was held against.
+    pub heads: u64,
     /// What is wrong, in the order of the log.
     pub findings: Vec<Finding>,
     /// The Merkle tree head over the digests, hexadecimal: of a range from position 1 that nothing is wrong with.
@@ -42,6 +48,9 @@ impl Verification {
             from: 1,
             to: position,
             events: 0,
+            snapshots: 0,
+            snapshots_left_out: 0,
+            heads: 0,
             findings: vec![Finding { position, rule: Rule::Positions, message: reason }],
             root: None,
             seconds: 0.0,
@@ -84,6 +93,16 @@ impl std::fmt::Display for Verification {
             many => format!("{many} findings"),
         };
         writeln!(f, "{verdict}: positions {from} to {to}, {events} events, in {seconds} s")?;
+        let left_out = match self.snapshots_left_out {
+            0 => String::new(),
+            many => format!(
+                "; {many} more were left out: they are of another version of Daybook, or of events that this one does not know"
+            ),
+        };
+        writeln!(f, "snapshots: {}{left_out}", self.snapshots)?;
+        if self.heads > 0 {
+            writeln!(f, "heads: {}", self.heads)?;
+        }
         if from > &1 {
             writeln!(f, "not checked, because it needs the log from its beginning: folds, stock, payments, promotions, names")?;
         }

@@ -14,6 +14,7 @@ mod operations;
 mod parquet_readers;
 mod recorded_exports;
 mod shop;
+mod snapshots;
 mod tampering;
 mod verbs;
 mod what_if;

@@ -40,7 +40,10 @@ async fn every_head_of_a_file_is_held_against_the_log() {
     let (desk, verifier) = desk().await;
     let key = ["--verifier-key", verifier.as_str()];
     let verify = |file: &'static str| [&["verify", "--heads", file][..], &key].concat();
-    assert!(desk.text(&verify("heads.txt")).starts_with("nothing is wrong: positions 1 to 25"));
+    let said = desk.text(&verify("heads.txt"));
+    assert!(said.starts_with("nothing is wrong: positions 1 to 25") && said.contains("\nheads: 2\n"), "{said}");
+    write(&desk, "empty.txt", "\n");
+    assert!(desk.refusal(&verify("empty.txt")).contains("empty.txt holds no signed head"));
     assert!(desk.refusal(&["verify", "--heads", "heads.txt"]).contains("--verifier-key"));
     // One that a key of another signed, one of another history, and one that is larger than the log.
     let other = SigningKey::generate("daybook/tea").unwrap();
@@ -110,6 +113,23 @@ async fn a_proof_holds_without_the_log_and_no_changed_one_does() {
 }
 
 #[tokio::test]
+async fn no_proof_is_written_over_a_file_unless_that_is_said() {
+    let (desk, verifier) = desk().await;
+    let prove = ["prove", "5", "--head", "heads.txt", "--out", "proof.json"];
+    let consistency = ["prove-consistency", "small.txt", "large.txt", "--out", "proof.json"];
+    write(&desk, "proof.json", "a letter");
+    for args in [&prove[..], &consistency] {
+        let said = desk.refusal(args);
+        assert!(said.contains("proof.json is there already: name another file, or write over it with --force"), "{said}");
+        assert_eq!(read(&desk, "proof.json"), "a letter");
+    }
+    desk.text(&[&consistency[..], &["--force"]].concat());
+    desk.text(&["check-consistency", "proof.json", "--verifier-key", &verifier]);
+    desk.text(&[&prove[..], &["--force"]].concat());
+    desk.text(&["check-proof", "proof.json", "--verifier-key", &verifier]);
+}
+
+#[tokio::test]
 async fn a_later_log_is_shown_to_begin_with_an_earlier_one() {
     let (desk, verifier) = desk().await;
     desk.text(&["prove-consistency", "small.txt", "large.txt", "--out", "grown.json"]);
@@ -147,6 +167,7 @@ async fn a_run_from_a_head_with_its_tiles_reads_nothing_before_it() {
     for args in [&resume[..], &with_tiles] {
         let found = desk.json(args);
         assert_eq!((&found["from"], &found["events"], &found["root"]), (&10.into(), &16.into(), &whole["root"]));
+        assert_eq!(found["heads"], 2, "the one that it begins behind as well");
         assert!(desk.text(args).contains("not checked, because it needs the log from its beginning"));
     }
     // What was verified before is not looked at again; what is new is.
@@ -166,10 +187,22 @@ async fn a_run_from_a_head_with_its_tiles_reads_nothing_before_it() {
 
 #[tokio::test]
 async fn a_signing_key_is_never_written_over_and_only_its_owner_reads_it() {
-    let (desk, _) = desk().await;
+    let (desk, verifier) = desk().await;
     let before = read(&desk, "notary.key");
-    desk.refusal(&["notary-key", "generate", "--name", "daybook/tea", "--out", "notary.key"]);
-    assert_eq!(read(&desk, "notary.key"), before);
+    // A shell has emptied the file for the verifier key by then, so it is printed again, whatever the name asked for.
+    for name in ["daybook/tea", "daybook/other", "a tea"] {
+        let again = desk.run(&["notary-key", "generate", "--name", name, "--out", "notary.key"]);
+        assert_eq!((again.status.code(), String::from_utf8(again.stdout).unwrap().trim()), (Some(1), verifier.as_str()));
+        let said = String::from_utf8(again.stderr).unwrap();
+        assert!(said.contains("notary.key is there already, and is left as it is"), "{said}");
+        assert_eq!(read(&desk, "notary.key"), before);
+    }
+    assert_eq!(desk.text(&["notary-key", "show", "notary.key"]).trim(), verifier);
+    assert_eq!(desk.json(&["notary-key", "show", "notary.key"])["verifier_key"], verifier.as_str());
+    assert!(desk.refusal(&["notary-key", "show", "heads.txt"]).contains("heads.txt"));
+    let heads = read(&desk, "heads.txt");
+    let said = desk.refusal(&["notary-key", "generate", "--name", "daybook/tea", "--out", "heads.txt"]);
+    assert!(said.contains("heads.txt is there already") && read(&desk, "heads.txt") == heads, "{said}");
     assert!(desk.refusal(&["notary-key", "generate", "--name", "a tea", "--out", "k"]).contains("cannot be the name of a key"));
     #[cfg(unix)]
     {

@@ -71,7 +71,10 @@ async fn verify_has_the_fields_that_scripts_rely_on() {
     let desk = Desk::with_three_orders().await;
     let mut said = desk.json(&["verify"]);
     assert!(said["seconds"].take().is_f64() && said["root"].take().is_string());
-    let expected = json!({ "ok": true, "from": 1, "to": 25, "events": 25, "findings": [], "root": null, "seconds": null });
+    let expected = json!({
+        "ok": true, "from": 1, "to": 25, "events": 25, "snapshots": 0, "snapshots_left_out": 0, "heads": 0, "findings": [],
+        "root": null, "seconds": null,
+    });
     assert_eq!(said, expected);
     desk.tamper("UPDATE events SET payload = '{}' WHERE position = 7");
     let output = desk.run(&["verify", "--json"]);
@@ -129,7 +132,7 @@ async fn diff_names_what_changed_between_two_moments() {
     let on_hand = said["changes"].as_array().unwrap().iter().find(|change| change["path"] == "/on_hand").unwrap();
     assert_eq!((&on_hand["before"], &on_hand["after"], &said["events"]), (&json!(50), &json!(48), &json!(3)));
     assert!(desk.text(&["diff", "stock/TEA-100@main", "--from", "1", "--to", "9"]).contains("/on_hand: 50 → 48\n"));
-    for (from, to) in [("9", "1"), ("2100-01-01T00:00:00Z", "2000-01-01T00:00:00Z"), ("9", "2000-01-01T00:00:00Z")] {
+    for (from, to) in [("9", "1"), ("2026-01-01T00:00:00Z", "2000-01-01T00:00:00Z"), ("9", "2000-01-01T00:00:00Z")] {
         assert!(desk.refusal(&["diff", "stock/TEA-100@main", "--from", from, "--to", to]).contains("later"), "{from} {to}");
     }
 }
@@ -174,6 +177,29 @@ async fn an_import_goes_on_where_it_was_broken_off_and_takes_later_ranges() {
     desk.text(&["import", "early.jsonl", "--log", "sqlite:broken.db"]);
     assert_eq!(desk.json(&["import", "all.jsonl", "--log", "sqlite:broken.db"])["imported"], json!(16));
     assert_eq!(rows(&desk.path("copy.db")), rows(&desk.path("broken.db")));
+}
+
+#[tokio::test]
+async fn an_import_that_fails_leaves_nothing_that_it_made_and_all_that_was_there() {
+    let desk = Desk::with_three_orders().await;
+    desk.text(&["export", "--out", "late.jsonl", "--from", "10"]);
+    desk.text(&["export", "--out", "early.jsonl", "--to", "4"]);
+    let names = || {
+        let names = std::fs::read_dir(desk.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    assert!(desk.refusal(&["import", "late.jsonl", "--log", "sqlite:copy.db"]).contains("from 10 to 25"));
+    assert!(desk.refusal(&["import", "late.jsonl", "--log", "sqlite:nowhere/copy.db"]).contains("there is no folder"));
+    assert_eq!(names(), before);
+    desk.text(&["import", "early.jsonl", "--log", "sqlite:copy.db"]);
+    let there = rows(&desk.path("copy.db"));
+    assert!(desk.refusal(&["import", "late.jsonl", "--log", "sqlite:copy.db"]).contains("from 10 to 25"));
+    assert_eq!((there.len(), rows(&desk.path("copy.db"))), (4, there));
+    // Not a log, but somebody's.
+    std::fs::write(desk.path("notes.db"), "notes").unwrap();
+    desk.refusal(&["import", "early.jsonl", "--log", "sqlite:notes.db"]);
+    assert_eq!(std::fs::read(desk.path("notes.db")).unwrap(), b"notes");
 }
 
 #[tokio::test]
