@@ -31,7 +31,7 @@ pub struct ExportArgs {
     /// The file to write; its manifest is written to FILE.manifest.json.
     #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
     out: PathBuf,
-    /// The format.
+    /// The format; a file that is named as one of another is refused.
     #[arg(long, env = "DAYBOOK_FORMAT", default_value = "jsonl")]
     format: Format,
     /// The first position, or the time from which on events were recorded.
@@ -55,6 +55,9 @@ pub struct ExportArgs {
 
 impl ExportArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
+        let selection = Selection { streams: self.streams, types: self.types };
+        selection.check()?;
+        self.format.fits(&self.out)?;
         let log = open(&self.log.log).await?;
         let from = first_of(&log, self.from).await?;
         let to = match self.to {
@@ -62,10 +65,12 @@ impl ExportArgs {
             None => log.head().await?.position,
         };
         self.record.record(&self.log.log, self.format.name(), from, to).await?;
-        let selection = Selection { streams: self.streams, types: self.types };
         let asked = Asked { format: self.format, from, to, selection, resume: self.resume };
         let manifest = export(&*log, &self.out, asked).await?;
         let Manifest { from, to, events, root, .. } = &manifest;
+        if *events == 0 {
+            eprintln!("daybook-replay: nothing in positions {from} to {to} is what was asked for: the export is empty");
+        }
         let file = self.out.display();
         let text = format!("exported {events} events of positions {from} to {to} to {file}\nroot {root}\n");
         Ok(Report { ok: true, text, json: json(&manifest)? })
@@ -76,7 +81,10 @@ impl ExportArgs {
 async fn first_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failure> {
     match moment {
         Moment::Position(position) => Ok(position.max(1)),
-        Moment::Recorded(time) => Ok(last_of(log, Moment::Recorded(time - TimeDelta::microseconds(1))).await? + 1),
+        Moment::Recorded(time) => {
+            moment.has_come(&**log).await?;
+            Ok(last_of(log, Moment::Recorded(time - TimeDelta::microseconds(1))).await? + 1)
+        }
         Moment::Occurred(_) => Err(by_occurrence()),
     }
 }

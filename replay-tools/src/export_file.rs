@@ -1,12 +1,12 @@
 //! The export format: what an event is in one line of JSON, and the manifest that says what must be in a file.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use clap::ValueEnum;
-
+use domain::State;
 use event_schemas::{CommerceEvent, Position, Proposed, Recorded, Sequence, StreamId, Timestamp, replaced_schemas, rfc3339};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -40,6 +40,24 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Parquet => "parquet",
+        }
+    }
+
+    /// Makes sure that a file is not named as one of another format. An ending that is none of theirs may stand for any.
+    ///
+    /// # Errors
+    /// Which format the name stands for.
+    pub fn fits(self, file: &Path) -> Result<(), Failure> {
+        let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+        let named = [Self::Jsonl, Self::Csv, Self::Parquet].into_iter().find(|format| ending.as_deref() == Some(format.name()));
+        match named.filter(|named| *named != self) {
+            Some(named) => {
+                let (file, named, asked) = (file.display(), named.name(), self.name());
+                Err(Failure::Refused(format!(
+                    "{file} is named as {named}, and the format is {asked}: say --format {named}, or name it otherwise"
+                )))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -102,6 +120,24 @@ impl Selection {
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
         self.streams.is_empty() && self.types.is_empty()
+    }
+
+    /// Makes sure that all it names can be there: types of events and of aggregates that this version of Daybook knows.
+    ///
+    /// # Errors
+    /// The first that is not one.
+    pub fn check(&self) -> Result<(), Failure> {
+        let known: BTreeSet<String> = schema_digests().into_keys().map(|(event_type, _)| event_type).collect();
+        if let Some(unknown) = self.types.iter().find(|asked| !known.contains(*asked)) {
+            return Err(Failure::Refused(format!("there is no event type `{unknown}`; docs/events.md has them all")));
+        }
+        let aggregate = |asked: &str| asked.split_once('/').map_or(asked, |(aggregate, _)| aggregate).to_owned();
+        match self.streams.iter().find(|asked| State::absent(&aggregate(asked)).is_none()) {
+            Some(unknown) => Err(Failure::Refused(format!(
+                "`{unknown}` is no stream, such as order/0197f0c2-7d3e-7000-8000-000000000001, and no type of them, such as order"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether an event is taken.

@@ -2,18 +2,26 @@
 
 use std::{path::Path, sync::Arc};
 
+use clap::ValueEnum as _;
 use event_store::Log;
 
-use crate::{ExportLog, Failure};
+use crate::{ExportLog, Failure, Format, Manifest};
 
 /// Opens a log to read: `sqlite:PATH`, `postgres://…`, or `jsonl:PATH`, `csv:PATH` or `parquet:PATH` for an export, whose
-/// manifest says which of the three it is.
+/// manifest must say the same.
 ///
 /// # Errors
 /// If it is not there, not a log, or an export that is not what its manifest says.
 pub async fn open(url: &str) -> Result<Arc<dyn Log>, Failure> {
-    match ["jsonl:", "csv:", "parquet:"].iter().find_map(|kind| url.strip_prefix(kind)) {
-        Some(path) => Ok(Arc::new(ExportLog::open(Path::new(path))?)),
-        None => Ok(event_store::open_read_only(url).await?),
+    let named = url.split_once(':').and_then(|(kind, path)| Some((Format::from_str(kind, false).ok()?, path)));
+    let Some((format, path)) = named else { return Ok(event_store::open_read_only(url).await?) };
+    let path = Path::new(path);
+    let encoding = Manifest::of(path)?.encoding;
+    if encoding != format {
+        let (shown, format, encoding) = (path.display(), format.name(), encoding.name());
+        return Err(Failure::Refused(format!(
+            "{shown} is not {format} but {encoding}, as its manifest says: {encoding}:{shown}"
+        )));
     }
+    Ok(Arc::new(ExportLog::open(path)?))
 }

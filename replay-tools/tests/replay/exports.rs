@@ -6,7 +6,7 @@ use event_store::{Log, MemoryLog, SqliteLog};
 use replay_tools::{Asked, ExportLog, Format, Manifest, Selection, export, from_hex, import, open, verify};
 use tempfile::TempDir;
 
-use crate::shop;
+use crate::{shop, verbs::Desk};
 
 const FORMATS: [Format; 3] = [Format::Jsonl, Format::Csv, Format::Parquet];
 
@@ -238,4 +238,42 @@ async fn a_parquet_file_with_any_byte_changed_is_not_believed() {
         };
         assert!(!is_believed, "byte {at}");
     }
+}
+
+#[tokio::test]
+async fn what_there_cannot_be_is_refused_and_what_there_is_not_is_an_empty_export_that_says_so() {
+    let desk = Desk::with_three_orders().await;
+    for (asked, because) in [
+        (["--types", "OrderPlacd"], "there is no event type `OrderPlacd`"),
+        (["--types", "OrderPlaced,orderplaced"], "there is no event type `orderplaced`"),
+        (["--streams", "orders"], "`orders` is no stream"),
+        (["--streams", "order,horoscope/leo"], "`horoscope/leo` is no stream"),
+        (["--format", "csv"], "some.jsonl is named as jsonl, and the format is csv"),
+    ] {
+        let said = desk.refusal(&[&["export", "--out", "some.jsonl"][..], &asked].concat());
+        assert!(said.contains(because), "{said}");
+    }
+    assert!(desk.refusal(&["export", "--out", "some.CSV"]).contains("some.CSV is named as csv, and the format is jsonl"));
+    assert!(!desk.path("some.jsonl").exists() && !desk.path("some.CSV").exists());
+    let output = desk.run(&["export", "--out", "none.jsonl", "--types", "ProductCreated", "--streams", "order/none"]);
+    assert!(output.status.success() && output.stdout.starts_with(b"exported 0 events of positions 1 to 25"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the export is empty"), "{output:?}");
+    let output = desk.run(&["export", "--out", "some.txt", "--types", "OrderPlaced", "--streams", "order"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[tokio::test]
+async fn an_export_that_is_called_one_of_another_format_is_refused_by_the_name_of_the_mistake() {
+    let desk = Desk::with_three_orders().await;
+    desk.text(&["export", "--out", "shop.parquet", "--format", "parquet"]);
+    desk.text(&["export", "--out", "shop.jsonl"]);
+    for (url, because) in [
+        ("csv:shop.parquet", "shop.parquet is not csv but parquet, as its manifest says: parquet:shop.parquet"),
+        ("jsonl:shop.parquet", "shop.parquet is not jsonl but parquet"),
+        ("parquet:shop.jsonl", "shop.jsonl is not parquet but jsonl"),
+    ] {
+        let said = desk.refusal(&["verify", "--log", url]);
+        assert!(said.contains(because), "{said}");
+    }
+    assert!(desk.refusal(&["verify", "--log", "csv:nothing.csv"]).contains("nothing.csv.manifest.json"));
 }
