@@ -35,6 +35,11 @@ pub struct DiffViewsArgs {
 impl DiffViewsArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let wanted = projections_named(&self.projection)?;
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from.is_after(&to)
+        {
+            return Err(Failure::Refused("--from is later than --to; change them round".to_owned()));
+        }
         let found = match (self.first, self.second, self.from) {
             (Some(first), Some(second), _) => diff_views(&first, &second, wanted).await?,
             (_, _, Some(from)) => diff_moments(open(&self.log.log).await?, from, self.to, wanted).await?,

@@ -39,8 +39,11 @@ impl HistoryArgs {
 /// All events of a stream up to a moment.
 ///
 /// # Errors
-/// If the log cannot be read, or has no such stream at all.
+/// If the log cannot be read, has no such stream at all, or the moment has not come yet.
 pub(crate) async fn read_stream(log: &dyn Log, stream: &StreamId, at: Option<Moment>) -> Result<Vec<Recorded>, Failure> {
+    if let Some(at) = at {
+        at.has_come(log).await?;
+    }
     let (mut records, mut after) = (Vec::new(), 0);
     loop {
         let page = log.read_stream(stream, after, PAGE).await?;

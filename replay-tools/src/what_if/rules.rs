@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use event_schemas::{CategoryId, CountryCode, CouponCode, PromotionEffect, Sku, Timestamp};
+use event_schemas::{CategoryId, CountryCode, CouponCode, PromotionEffect, Sku, Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
@@ -105,6 +105,12 @@ impl Supposed {
     }
 
     fn check(&self) -> Result<(), String> {
+        if let (Some(from), Some(until)) = (self.from, self.until)
+            && from >= until
+        {
+            let [from, until] = [from, until].map(rfc3339);
+            return Err(format!("from is {from}, and until must be later than that, not {until}"));
+        }
         let AnomalyRule { weeks, chance, minimum_orders } = self.anomalies;
         if !(4..=520).contains(&weeks) {
             return Err(format!("anomalies.weeks is {weeks}, and must be from 4 to 520"));

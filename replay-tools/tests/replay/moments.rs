@@ -31,6 +31,29 @@ async fn what_was_recorded_late_counts_from_when_it_happened() {
 }
 
 #[tokio::test]
+async fn no_verb_tells_what_will_be() {
+    let desk = late_delivery().await;
+    let tomorrow = event_schemas::rfc3339(chrono::Utc::now() + chrono::TimeDelta::days(1));
+    let tomorrow = tomorrow.as_str();
+    let occurred = format!("occurred:{tomorrow}");
+    std::fs::write(desk.path("rules.json"), "{}").unwrap();
+    for args in [
+        &["state", "stock/TEA-100@main", "--at", tomorrow][..],
+        &["state", "stock/TEA-100@main", "--at", &occurred],
+        &["diff", "stock/TEA-100@main", "--from", "1", "--to", tomorrow],
+        &["diff-views", "--from", "1", "--to", tomorrow, "--projection", "stock"],
+        &["export", "--out", "later.jsonl", "--to", tomorrow],
+        &["export", "--out", "later.jsonl", "--from", tomorrow],
+        &["what-if", "--rules", "rules.json", "--to", &occurred],
+        &["evidence-pack", "--out", "later.zip", "--to", tomorrow],
+    ] {
+        let said = desk.refusal(args);
+        assert!(said.contains(tomorrow) && said.contains("has not come yet: it is 2"), "{args:?}: {said}");
+    }
+    assert!(!desk.path("later.jsonl").exists() && !desk.path("later.zip").exists());
+}
+
+#[tokio::test]
 async fn the_views_of_two_moments_are_compared_row_by_row() {
     let desk = late_delivery().await;
     let output = desk.run(&["diff-views", "--from", "9", "--to", "17", "--json"]);
@@ -48,6 +71,7 @@ async fn the_views_of_two_moments_are_compared_row_by_row() {
     let told =
         String::from_utf8(desk.run(&["diff-views", "--from", then, "--to", "26", "--projection", "stock"]).stdout).unwrap();
     assert!(told.contains("on_hand 10 → 54"), "{told}");
+    assert!(desk.refusal(&["diff-views", "--from", "17", "--to", "9"]).contains("--from is later than --to"));
     assert!(desk.refusal(&["diff-views", "--from", "9", "--to", "99"]).contains("ends at position 26"));
     assert!(desk.refusal(&["diff-views", "sqlite:views.db"]).contains("<SECOND>"), "one set of views is none to compare");
 }

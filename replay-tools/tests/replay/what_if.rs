@@ -13,7 +13,10 @@ use replay_tools::{
 };
 use tempfile::TempDir;
 
-use crate::shop::{self, Pen, id};
+use crate::{
+    shop::{self, Pen, id},
+    verbs::Desk,
+};
 
 async fn log(pen: &Pen) -> Arc<MemoryLog> {
     let log = MemoryLog::new();
@@ -178,4 +181,24 @@ async fn views_are_built_as_they_would_be_and_the_log_stays_as_it_is() {
     let of = |account: &str| balance[0].accounts.iter().find(|row| row.account == account).map_or(0, |row| row.balance_minor);
     assert_eq!((of("tax_payable"), of("sales"), of("shipping_income")), (0, -2_700, -900));
     assert_eq!(of("cash:sandbox"), 3_600, "what was paid is what was paid");
+}
+
+#[tokio::test]
+async fn rules_that_cannot_be_supposed_are_refused_with_the_file_and_the_reason() {
+    let desk = Desk::with_three_orders().await;
+    for (rules, because) in [
+        ("", "EOF while parsing"),
+        (r#"{ "tax": [] }"#, "unknown field `tax`"),
+        (r#"{ "from": "2026-02-01T00:00:00Z", "until": "2026-01-01T00:00:00Z" }"#, "until must be later than that"),
+        (r#"{ "taxes": [{ "rate_ppm": 200000, "becomes_ppm": 2000000 }] }"#, "more than the whole"),
+        (r#"{ "prices": [{ "change": { "to_minor": -1 } }] }"#, "makes a price negative"),
+        (r#"{ "anomalies": { "weeks": 1 } }"#, "anomalies.weeks is 1"),
+    ] {
+        std::fs::write(desk.path("rules.json"), rules).unwrap();
+        let said = desk.refusal(&["what-if", "--rules", "rules.json"]);
+        assert!(said.contains("rules.json: ") && said.contains(because), "{said}");
+    }
+    assert!(desk.refusal(&["what-if", "--rules", "nothing.json"]).contains("nothing.json: "));
+    std::fs::write(desk.path("rules.json"), "{}").unwrap();
+    assert!(desk.refusal(&["what-if", "--rules", "rules.json", "--to", "26"]).contains("ends at position 25"));
 }
