@@ -77,10 +77,11 @@ impl Review {
     }
 }
 
-/// Review an order that was paid, once, by the customer who bought it.
+/// Review an order that was paid, once: by the customer who bought it, or, when a guest did, by whoever knows its id. That is then
+/// a guest's review, whoever wrote it down: staff do not become the customer.
 #[derive(Debug, Clone)]
 pub struct SubmitReview {
-    /// The review.
+    /// The review, with the customer who asks.
     pub review: ReviewSubmitted,
 }
 
@@ -91,13 +92,14 @@ impl Decision for SubmitReview {
         let claim = take(world, ClaimName::Review(order_id), &stream);
         let review = world.get::<Review>(review_id);
         let order = world.get::<Order>(order_id).placed()?;
-        if order.customer_id != self.review.customer_id {
+        if order.customer_id.is_some() && order.customer_id != self.review.customer_id {
             return Err(ReviewRefusal::NotTheBuyer { order_id }.into());
         }
         if !order.facts.is_paid() {
             return Err(OrderRefusal::NotPaid.into());
         }
-        let mut changes = Change::all(stream, review.decide(ReviewCommand::Submit(self.review.clone()))?);
+        let submitted = ReviewSubmitted { customer_id: order.customer_id.clone(), ..self.review.clone() };
+        let mut changes = Change::all(stream, review.decide(ReviewCommand::Submit(submitted))?);
         changes.extend(claim?);
         Ok(changes)
     }

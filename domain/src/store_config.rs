@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use event_schemas::{CountryCode, Currency, LocationId, Money, RoundingLevel, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// A tax rate and where it holds. The most specific rate that holds is taken: country and category before country alone,
 /// country alone before category alone; among equals the one that began last.
@@ -123,8 +123,10 @@ pub struct StoreConfig {
     /// The places that orders are served from, the preferred first.
     pub locations: Vec<LocationId>,
     /// How long stock is set aside for an order that is not paid.
+    #[serde(deserialize_with = "some_time")]
     pub reservation_minutes: u32,
     /// How long a cart lives after its last change.
+    #[serde(deserialize_with = "some_time")]
     pub cart_hours: u32,
     /// Whether prices are shown with tax.
     pub prices_include_tax: bool,
@@ -136,6 +138,14 @@ pub struct StoreConfig {
     pub tax_rates: Vec<TaxRate>,
     /// Shipping methods.
     pub shipping_methods: Vec<ShippingMethod>,
+}
+
+/// A cart, or an order, that expires as it is made cannot be bought.
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("reservation_minutes and cart_hours must be at least 1")),
+        time => Ok(time),
+    }
 }
 
 impl Default for StoreConfig {
@@ -195,4 +205,19 @@ impl StoreConfig {
 /// A moment later; the end of time when there is no later one.
 fn after(now: Timestamp, delay: TimeDelta) -> Timestamp {
     now.checked_add_signed(delay).unwrap_or(Timestamp::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cart_and_an_order_have_some_time() {
+        for name in ["reservation_minutes", "cart_hours"] {
+            let refused = serde_json::from_str::<StoreConfig>(&format!("{{ \"{name}\": 0 }}")).unwrap_err().to_string();
+            assert!(refused.starts_with("reservation_minutes and cart_hours must be at least 1 at line 1"), "{refused}");
+            assert!(serde_json::from_str::<StoreConfig>(&format!("{{ \"{name}\": 1 }}")).is_ok());
+        }
+        assert_eq!(serde_json::from_str::<StoreConfig>("{}").unwrap(), StoreConfig::default());
+    }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use async_graphql::ID;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use event_schemas::StreamId;
+use event_schemas::{AccountId, CustomerId, InvalidId, StreamId};
 
 /// What an id is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,17 @@ pub(crate) fn decode<T: FromStr>(kind: Kind, id: &ID) -> Option<T> {
     parts(id).filter(|(found, _)| *found == kind).and_then(|(_, own)| own.parse().ok())
 }
 
+/// A customer, by their own id or by the API's id of their account.
+///
+/// # Errors
+/// If it is neither.
+pub(crate) fn customer(text: &str) -> Result<CustomerId, InvalidId> {
+    match decode::<AccountId>(Kind::Account, &ID(text.to_owned())) {
+        Some(account) => Ok(account.customer_id()),
+        None => CustomerId::new(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +114,17 @@ mod tests {
         for malformed in ["", "order", "b3JkZXI6", "b3JkZXI6MQ", "%%%", &order.to_string()] {
             assert_eq!(decode::<OrderId>(Kind::Order, &ID(malformed.to_owned())), None, "{malformed}");
         }
+    }
+
+    #[test]
+    fn a_customer_is_named_by_either_id() {
+        let account = AccountId("0197a3f0-7c1e-7000-8000-000000000001".parse().unwrap());
+        for text in [encode(Kind::Account, account).to_string(), account.to_string()] {
+            assert_eq!(customer(&text), Ok(account.customer_id()), "{text}");
+        }
+        let order = encode(Kind::Order, account).to_string();
+        assert_eq!(customer(&order).unwrap().as_str(), order, "an id of another system may look like anything");
+        assert_eq!(customer("14911").unwrap().as_str(), "14911");
+        assert!(customer("").is_err());
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct OrderFilterInput {
     payment_status: Option<OrderPaymentStatus>,
     /// Only with this state of the goods.
     fulfilment_status: Option<FulfilmentStatus>,
-    /// Only of this customer.
+    /// Only of this customer: by the customer's id, or their account's.
     customer_id: Option<String>,
     /// Only to this country, ISO 3166-1 alpha-2.
     country: Option<String>,
@@ -47,7 +47,7 @@ impl Narrowing for OrderFilterInput {
     fn read(self) -> Result<OrderFilter, Error> {
         let bad = |error: event_schemas::InvalidId| problem::bad_input(error.to_string());
         Ok(OrderFilter {
-            customer_id: self.customer_id.map(|id| id.parse()).transpose().map_err(bad)?,
+            customer_id: self.customer_id.map(|id| global_id::customer(&id)).transpose().map_err(bad)?,
             statuses: self.statuses.map(|statuses| statuses.into_iter().map(Into::into).collect()),
             payment_status: self.payment_status.map(Into::into),
             fulfilment_status: self.fulfilment_status.map(Into::into),

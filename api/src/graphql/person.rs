@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, InputObject, Json, Object, SimpleObject};
-use event_schemas::{CustomerId, OrderId, PersonId, StreamId, Timestamp};
+use event_schemas::{OrderId, PersonId, StreamId, Timestamp};
 use projections::PersonFilter;
 
 use crate::{
@@ -177,7 +177,7 @@ pub(crate) fn whom(
 ) -> Result<Whom, Error> {
     match (person_id, customer_id, email, order_id) {
         (Some(id), None, None, None) => id.parse().map(Whom::Person).map_err(|_| problem::bad_id("personId")),
-        (None, Some(id), None, None) => CustomerId::new(id).map(Whom::Customer).map_err(|_| problem::bad_id("customerId")),
+        (None, Some(id), None, None) => global_id::customer(id).map(Whom::Customer).map_err(|_| problem::bad_id("customerId")),
         (None, None, Some(email), None) => Ok(Whom::Email(email.to_owned())),
         (None, None, None, Some(id)) => {
             global_id::decode::<OrderId>(Kind::Order, id).map(Whom::Order).ok_or_else(|| problem::bad_id("orderId"))
@@ -191,7 +191,7 @@ pub(crate) fn whom(
 pub(crate) struct ErasureFilterInput {
     /// Only with this state, such as those that wait for a second person.
     state: Option<PersonState>,
-    /// Only of this customer.
+    /// Only of this customer: by the customer's id, or their account's.
     customer_id: Option<String>,
 }
 
@@ -200,7 +200,7 @@ impl Narrowing for ErasureFilterInput {
 
     fn read(self) -> Result<PersonFilter, Error> {
         let bad = |error: event_schemas::InvalidId| problem::bad_input(error.to_string());
-        let customer_id = self.customer_id.map(|id| id.parse()).transpose().map_err(bad)?;
+        let customer_id = self.customer_id.map(|id| global_id::customer(&id)).transpose().map_err(bad)?;
         Ok(PersonFilter { state: self.state.map(Into::into), customer_id })
     }
 }
@@ -225,7 +225,7 @@ impl PersonQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The id of a key of theirs.")] person_id: Option<String>,
-        #[graphql(desc = "The customer that they are.")] customer_id: Option<String>,
+        #[graphql(desc = "The customer that they are: the customer's id, or their account's.")] customer_id: Option<String>,
         #[graphql(desc = "An e-mail address that they gave.")] email: Option<String>,
         #[graphql(desc = "An order of theirs.")] order_id: Option<ID>,
     ) -> Result<Option<Person>, Error> {

@@ -27,7 +27,7 @@ use crate::{
 pub(crate) struct PersonInput {
     /// The id of a key of theirs.
     person_id: Option<String>,
-    /// The customer that they are.
+    /// The customer that they are: the customer's id, or their account's.
     customer_id: Option<String>,
     /// An e-mail address that they gave.
     email: Option<String>,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
+use engine::Clock as _;
 use event_schemas::{ApiKeyId, Timestamp};
 use identity::{NewApiKey, Rights as _};
 
@@ -20,6 +21,7 @@ use crate::{
         rights_query::{ApiKey, RoleInfo, custom_role_at},
         scalar::Long,
         security_mutations::AccountPayload,
+        user_error::UserError,
     },
     shop::Shop,
 };
@@ -259,6 +261,10 @@ impl RightsMutation {
         must_have(ctx, "apiKeyCreate", input.permissions.iter().copied().collect::<Permissions>())?;
         let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
         let ApiKeyCreateInput { permissions, label, expires_at } = input;
+        if expires_at.is_some_and(|end| end <= ctx.data::<Arc<Shop>>()?.clock.now()) {
+            let past = UserError::invalid(&["expiresAt"], "a key that has expired opens nothing: give a time to come");
+            return Ok(refused(ctx, vec![past])?.into());
+        }
         let new = NewApiKey { permissions: names(&permissions), label, expires_at };
         let shown = done!(ctx, "apiKeyCreate", accounts.create_api_key(new, &origin(ctx, None)?).await);
         let position = visible(ctx, shown.position).await?;
