@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, InputObject};
+use engine::Clock as _;
 use event_schemas::{
     AccountId, ApiKeyId, CartId, CategoryId, OrderId, PaymentId, ProductId, PromotionId, Recorded, ReviewId, Slug, StockId,
-    StreamId, Timestamp, WebhookId,
+    StreamId, Timestamp, WebhookId, rfc3339,
 };
 use event_store::{Log, Moment, ReadError};
 use projections::{Projection, RowCache, fold_in_memory};
@@ -50,8 +51,8 @@ impl AsOf {
     /// The moment, which must be one that the log has come to.
     async fn moment(self, ctx: &Context<'_>) -> Result<Moment, Error> {
         match (self.position, self.at, self.occurred_at) {
-            (None, Some(at), None) => Ok(Moment::Recorded(at)),
-            (None, None, Some(at)) => Ok(Moment::Occurred(at)),
+            (None, Some(at), None) => that_has_come(ctx, Moment::Recorded(at)),
+            (None, None, Some(at)) => that_has_come(ctx, Moment::Occurred(at)),
             (Some(position), None, None) => {
                 let head = ctx.data::<Arc<Shop>>()?.log.head().await.map_err(|error| problem::fault(&error))?.position;
                 position.position().filter(|position| *position <= head).map(Moment::Position).ok_or_else(|| {
@@ -61,6 +62,15 @@ impl AsOf {
             _ => Err(problem::bad_input("`asOf` is a `position`, a time `at`, or a time `occurredAt`, one of them")),
         }
     }
+}
+
+/// A moment that is no time of the future: what will be true then, nobody knows yet.
+fn that_has_come(ctx: &Context<'_>, moment: Moment) -> Result<Moment, Error> {
+    let now = ctx.data::<Arc<Shop>>()?.clock.now();
+    if moment.is_yet_to_come(now) {
+        return Err(problem::bad_input(format!("`asOf` is {moment}, which has not come yet: it is {} now", rfc3339(now))));
+    }
+    Ok(moment)
 }
 
 /// Folds streams up to a moment, by themselves, with one projection.

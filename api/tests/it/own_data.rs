@@ -58,6 +58,7 @@ async fn buy(server: &Server, person: &Person) -> Vec<Things> {
 fn entries(kind: &str) -> Vec<(String, Value)> {
     let node = "query($id: ID!) { node(id: $id) { __typename id } nodes(ids: [$id]) { __typename id } }".to_owned();
     let mut entries = vec![(node, json!({}))];
+    let now = format!(", asOf: {{ at: \"{}\" }}", event_schemas::rfc3339(chrono::Utc::now()));
     let read = |field: &str, rest: &str| (format!("query($id: ID!) {{ {field}(id: $id{rest}) {{ id }} }}"), json!({}));
     let change = |name: &str, selection: &str, input: Value| {
         let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
@@ -78,14 +79,14 @@ fn entries(kind: &str) -> Vec<(String, Value)> {
         ],
         "order" => vec![
             read("order", ""),
-            read("order", ", asOf: { at: \"2999-01-01T00:00:00Z\" }"),
+            read("order", &now),
             read("order", ", asOf: { position: 0 }"),
             change("reviewSubmit", "review { id }", json!({ "orderId": "ID", "rating": 1 })),
             change("reviewSubmit", "review { id }", json!({ "orderId": "ID", "rating": 9 })),
         ],
         "payment" => vec![
             read("payment", ""),
-            read("payment", ", asOf: { at: \"2999-01-01T00:00:00Z\" }"),
+            read("payment", &now),
             change("paymentConfirm", "payment { id } order { id }", json!({ "paymentId": "ID", "token": "sandbox_card" })),
             change("paymentConfirm", "payment { id } order { id }", json!({ "paymentId": "ID", "token": "" })),
         ],

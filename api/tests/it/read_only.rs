@@ -183,6 +183,10 @@ async fn a_moment_that_the_log_has_not_reached_is_refused() {
     let config = ServeConfig { read_only: true, as_of: Some(Moment::Position(1_000)), ..config(server.folder.path()) };
     let refused = api::start(config).await.err().unwrap();
     assert!(matches!(refused, StartError::Past(PastError::NotYet { position: 1_000, .. })), "{refused}");
+    let tomorrow = Some(Moment::Recorded(chrono::Utc::now() + chrono::TimeDelta::days(1)));
+    let tomorrow = ServeConfig { read_only: true, as_of: tomorrow, ..crate::server::config(server.folder.path()) };
+    let refused = api::start(tomorrow).await.err().unwrap();
+    assert!(matches!(refused, StartError::Past(PastError::YetToCome { .. })), "{refused}");
     let nowhere = ServeConfig { read_only: true, ..crate::server::config(&server.folder.path().join("nothing-here")) };
     assert!(matches!(api::start(nowhere).await.err().unwrap(), StartError::DataFolder(_)));
 }
