@@ -55,6 +55,8 @@ impl Accounts {
         let reason = match reason {
             None => None,
             Some(plain) => {
+                // Who was erased has no account from that moment on, and gets no key again.
+                self.rights_of(account_id).await?;
                 let persons = &self.shared.persons;
                 let person = persons.of_customer(&account_id.customer_id()).await?;
                 Some(SealedText::new(persons.seal(person, &plain).await?, &plain))

@@ -37,7 +37,9 @@ async fn an_account_that_was_removed_is_gone_and_its_address_is_free() {
     let reset = identity::PasswordReset { code: reset, new: "a new password of mine".to_owned() };
     assert_eq!(refusal(shop.accounts.reset_password(reset, &stranger()).await), "CODE_INVALID");
     assert_eq!(refusal(shop.accounts.grant_role(ana, "support", &staff()).await), "ACCOUNT_NOT_FOUND");
-    for prefix in ["account/", "session/", "email/", "oidc/"] {
+    let disabled = shop.accounts.disable(ana, Some("fraud".to_owned()), &staff()).await;
+    assert_eq!(refusal(disabled), "ACCOUNT_NOT_FOUND", "and no key is made for a reason that nobody keeps");
+    for prefix in ["account/", "session/", "email/", "oidc/", "person/", "person-keys/"] {
         let left = shop.vault.list::<serde_json::Value>(prefix, None, 9).await.unwrap();
         assert!(left.is_empty(), "{prefix}: {} left", left.len());
     }
