@@ -10,7 +10,7 @@ use crate::{
     accounts,
     cli::ShopArgs,
     data_folder::{DataFolder, FolderUse},
-    import::{ImportSource, Progress, import},
+    import::{ImportSource, Progress, Reconciliation, import},
     lost_vault, start_logging,
 };
 
@@ -41,22 +41,20 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// When the shop cannot be opened, the source cannot be read, or the log cannot be written.
 pub fn run(args: ImportArgs) -> Result<(), Failure> {
     start_logging(args.shop.log_format, &args.shop.log_level)?;
+    // What is elsewhere as well belongs together with the key in the folder.
+    let is_new = !args.shop.data.exists() && args.shop.events.is_none() && args.shop.vault.is_none();
     let folder = DataFolder::create(&args.shop.data)?;
     let _lock = folder.lock(FolderUse::of(&[&args.shop.events]))?;
-    let config = folder.settings()?;
-    let events = args.shop.events.clone();
-    let url = args.shop.events.unwrap_or_else(|| folder.sqlite_url("events.db"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let reconciliation = runtime.block_on(async {
-        let log = event_store::open(&url).await?;
-        let vault = accounts::open_vault(&folder, args.shop.vault.as_deref(), events.as_deref()).await?;
-        lost_vault::must_not_be_lost(&vault, &*log, false).await?;
-        let clock = Arc::new(LogClock::of(&*log).await?);
-        let engine = Engine::start(log, clock, Arc::new(SystemIds), Limits::default()).await?;
-        let result = import(&args.source, &config, &engine, &Persons::new(vault), &mut tell).await;
-        engine.drain().await;
-        result.map_err(Failure::from)
-    })?;
+    let reconciliation = match runtime.block_on(bring_in(&args, &folder)) {
+        Ok(reconciliation) => reconciliation,
+        Err(failure) => {
+            if is_new && runtime.block_on(is_empty(&folder)) {
+                std::fs::remove_dir_all(&args.shop.data)?;
+            }
+            return Err(failure);
+        }
+    };
     if args.shop.json {
         println!("{}", reconciliation.to_json());
     } else {
@@ -66,6 +64,28 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     match reconciliation.unrepresented().len() {
         refused @ 1.. if matches!(args.source, ImportSource::Csv { .. }) => Err(format!("{refused} rows were refused").into()),
         _ => Ok(()),
+    }
+}
+
+async fn bring_in(args: &ImportArgs, folder: &DataFolder) -> Result<Reconciliation, Failure> {
+    let config = folder.settings()?;
+    let events = args.shop.events.as_deref();
+    let log = event_store::open(&events.map_or_else(|| folder.sqlite_url("events.db"), str::to_owned)).await?;
+    let vault = accounts::open_vault(folder, args.shop.vault.as_deref(), events).await?;
+    lost_vault::must_not_be_lost(&vault, &*log, false).await?;
+    let clock = Arc::new(LogClock::of(&*log).await?);
+    let engine = Engine::start(log, clock, Arc::new(SystemIds), Limits::default()).await?;
+    let result = import(&args.source, &config, &engine, &Persons::new(vault), &mut tell).await;
+    engine.drain().await;
+    Ok(result?)
+}
+
+/// Whether nothing was brought into a folder that was made for it: nobody is to serve the empty shop in there. An import that came
+/// further is gone on with by the next.
+async fn is_empty(folder: &DataFolder) -> bool {
+    match event_store::open_read_only(&folder.sqlite_url("events.db")).await {
+        Ok(log) => log.head().await.is_ok_and(|head| head.position == 0),
+        Err(_) => !folder.file("events.db").exists(),
     }
 }
 

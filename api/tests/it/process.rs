@@ -105,6 +105,29 @@ fn an_import_of_own_rows_fails_when_rows_were_refused_and_says_which() {
 }
 
 #[test]
+fn an_import_that_brings_nothing_in_leaves_no_folder_that_it_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let import = |data: &str, file: &str| {
+        let file = folder.path().join(file);
+        let output = daybook(&folder.path().join(data)).args(["import", "csv", "stock"]).arg(file).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        errors(&output)
+    };
+    let said = import("new", "nothing.csv");
+    assert!(said.contains("nothing.csv"), "{said}");
+    assert!(!folder.path().join("new").exists());
+    // Somebody else's folder, empty or not, is left.
+    std::fs::create_dir(folder.path().join("theirs")).unwrap();
+    import("theirs", "nothing.csv");
+    assert!(folder.path().join("theirs").exists());
+    // What was brought in is gone on with: here, the rows that were not refused.
+    std::fs::write(folder.path().join("stock.csv"), "sku,location,quantity,reference\nTEA,main,40,D-17\nTEA,attic,1,D-18\n")
+        .unwrap();
+    import("half", "stock.csv");
+    assert!(folder.path().join("half/events.db").exists());
+}
+
+#[test]
 fn an_address_in_use_is_refused_before_anything_is_decided() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (_first, url) = serving(folder.path());
