@@ -259,14 +259,14 @@ impl RightsMutation {
         #[graphql(desc = "The key.")] input: ApiKeyCreateInput,
     ) -> Result<ApiKeyCreatePayload, Error> {
         must_have(ctx, "apiKeyCreate", input.permissions.iter().copied().collect::<Permissions>())?;
-        let accounts = &ctx.data::<Arc<Shop>>()?.accounts;
+        let shop = ctx.data::<Arc<Shop>>()?;
         let ApiKeyCreateInput { permissions, label, expires_at } = input;
-        if expires_at.is_some_and(|end| end <= ctx.data::<Arc<Shop>>()?.clock.now()) {
+        if expires_at.is_some_and(|end| end <= shop.clock.now()) {
             let past = UserError::invalid(&["expiresAt"], "a key that has expired opens nothing: give a time to come");
             return Ok(refused(ctx, vec![past])?.into());
         }
         let new = NewApiKey { permissions: names(&permissions), label, expires_at };
-        let shown = done!(ctx, "apiKeyCreate", accounts.create_api_key(new, &origin(ctx, None)?).await);
+        let shown = done!(ctx, "apiKeyCreate", shop.accounts.create_api_key(new, &origin(ctx, None)?).await);
         let position = visible(ctx, shown.position).await?;
         let api_key = api_key_at(ctx, Some(shown.id)).await?;
         Ok(ApiKeyCreatePayload { api_key, key: Some(shown.key), position, ..Default::default() })

@@ -1,11 +1,13 @@
 //! Persons: who is not erased, by which ids they are found, and who is taken for whom.
 
+use std::time::Duration;
+
 use api::access::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     people::{PASSWORD, refusal},
-    server::Server,
+    server::{Server, code},
     shop::{ORDER, home, paid_order, tea},
 };
 
@@ -49,7 +51,7 @@ async fn a_customer_is_named_by_the_id_of_their_account_too() {
 
     let person = "query($c: String) { person(customerId: $c) { ids customerIds } }";
     let orders = "query($c: String) { orders(filter: { customerId: $c }) { nodes { id customerId } } }";
-    let asked = async |query: &str, id: &serde_json::Value| {
+    let asked = async |query: &str, id: &Value| {
         let answer = server.run(Some(Role::Admin), query, json!({ "c": id })).await;
         assert_eq!(answer.get("errors"), None, "{answer}");
         answer["data"].clone()
@@ -79,4 +81,93 @@ async fn staff_who_write_a_guests_review_down_are_not_its_customer() {
     let told = server.run(Some(Role::Auditor), submitted, json!({})).await["data"]["events"]["nodes"][0].clone();
     assert!(told["actor"].as_str().unwrap().starts_with("support:"), "{told}");
     assert_eq!(told["change"]["customer_id"], json!(null), "{told}");
+}
+
+/// A guest's cart that was given an e-mail address: its id.
+async fn guests_cart(server: &Server, email: &str) -> Value {
+    let created = server.done(None, "cartCreate", "cart { id }", json!({ "currency": "EUR" })).await["cart"]["id"].clone();
+    let details = json!({ "cartId": created, "email": email, "shippingAddress": home() });
+    server.done(None, "cartUpdate", "cart { id }", details).await;
+    created
+}
+
+async fn email_of(server: &Server, cart: &Value) -> Value {
+    let query = "query($id: ID!) { cart(id: $id) { email } }";
+    server.run(Some(Role::Admin), query, json!({ "id": cart })).await["data"]["cart"]["email"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_is_sent_again_erases_nothing_that_came_since() {
+    let server = Server::start().await;
+    let zofia = "zofia@example.com";
+    let before = guests_cart(&server, zofia).await;
+    let erase = json!({ "person": { "email": zofia }, "reason": "case 7", "idempotencyKey": "erase-zofia-once-0001" });
+    let first = server.done(Some(Role::Admin), "personErase", "person { state }", erase.clone()).await;
+    assert_eq!((&first["person"]["state"], email_of(&server, &before).await), (&json!("ERASED"), Value::Null));
+    let since = guests_cart(&server, zofia).await;
+    let again = server.done(Some(Role::Admin), "personErase", "position", erase).await;
+    assert_eq!(again["position"], first["position"], "the first answer again");
+    assert_eq!(email_of(&server, &since).await, zofia, "what the log does not say to be erased is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_types_an_address_of_somebody_else_is_not_taken_for_them() {
+    let server = Server::start().await;
+    let zofia = "zofia@example.com";
+    let hers = guests_cart(&server, zofia).await;
+    let eve = server.token_of("eve", Duration::from_secs(600));
+    let asks = async |query: &str, input: Value| -> Value {
+        let body = json!({ "query": query, "variables": { "i": input } }).to_string();
+        server.post(body).bearer_auth(&eve).send().await.unwrap().json().await.unwrap()
+    };
+    let create = "mutation($i: CartCreateInput!) { cartCreate(input: $i) { cart { id } } }";
+    let eves = asks(create, json!({ "currency": "EUR" })).await["data"]["cartCreate"]["cart"]["id"].clone();
+    let update = "mutation($i: CartUpdateInput!) { cartUpdate(input: $i) { cart { email } } }";
+    let typed = asks(update, json!({ "cartId": eves, "email": zofia, "shippingAddress": home() })).await;
+    assert_eq!(typed["data"]["cartUpdate"]["cart"]["email"], zofia, "{typed}");
+    let person = "query($e: String) { person(email: $e) { ids customerIds } }";
+    let found = server.run(Some(Role::Admin), person, json!({ "e": zofia })).await["data"]["person"].clone();
+    assert_eq!((found["ids"].as_array().map(Vec::len), &found["customerIds"]), (Some(1), &json!([])), "{found}");
+    let erase = json!({ "person": { "email": zofia }, "reason": "case 7" });
+    server.done(Some(Role::Admin), "personErase", "position", erase).await;
+    assert_eq!((email_of(&server, &hers).await, email_of(&server, &eves).await), (Value::Null, json!(zofia)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_protects_data_and_may_do_nothing_else_erases_no_staff() {
+    let server = Server::start().await;
+    let (admin, ben, ana) =
+        (server.admin().await, server.person("ben@example.com").await, server.person("ana@example.com").await);
+    let define = json!({ "name": "privacy", "description": "Protects data", "permissions": ["PROTECT_DATA"] });
+    server.mutate_as(&admin, "roleDefine", "RoleDefineInput", "role { name }", define).await;
+    server.grant(&admin, &ben, "privacy").await;
+    server.grant(&admin, &ana, "support").await;
+    server.until(&ben, "{ erasures { totalCount } }", "none").await;
+    let erase = "mutation($i: PersonEraseInput!) { personErase(input: $i) { person { state } userErrors { code } } }";
+    for staff in [&admin, &ana] {
+        let input = json!({ "i": { "person": { "customerId": staff.id }, "reason": "a grudge" } });
+        let refused = server.ask_as(&ben, erase, input).await;
+        assert_eq!(code(&refused), "FORBIDDEN", "{refused}");
+        assert_eq!(server.login(&staff.email, PASSWORD).await["userErrors"], json!([]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_told_neither_why_they_are_kept_nor_what_staff_wrote() {
+    let server = Server::start().await;
+    let ana = server.person("ana@example.com").await;
+    let new = json!({ "currency": "EUR" });
+    let cart = server.mutate_as(&ana, "cartCreate", "CartCreateInput", "cart { id }", new).await["cart"]["id"].clone();
+    let details = json!({ "cartId": cart, "email": ana.email, "shippingAddress": home() });
+    server.mutate_as(&ana, "cartUpdate", "CartUpdateInput", "cart { id }", details).await;
+    let hold = json!({ "person": { "customerId": ana.id }, "name": "Brandt", "reason": "suspected fraud" });
+    server.done(Some(Role::Admin), "legalHoldPlace", "person { state }", hold).await;
+    let confirm = json!({ "confirm": true });
+    let kept = server.mutate_as(&ana, "accountDelete", "AccountDeleteInput", "deleted", confirm).await;
+    assert_eq!(refusal(&kept), "PERSON_ON_HOLD", "{kept}");
+    let own = server.ask_as(&ana, "{ me { exportData } }", json!({})).await;
+    assert!(own.to_string().contains("CartDetailsSet"), "{own}");
+    for told in [&kept, &own] {
+        assert!(!told.to_string().contains("Brandt") && !told.to_string().contains("fraud"), "{told}");
+    }
 }

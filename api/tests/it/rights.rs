@@ -35,7 +35,7 @@ impl Server {
     }
 
     /// Waits until a document is answered to somebody with this code; `none` is no error.
-    async fn until(&self, person: &Person, query: &str, expected: &str) {
+    pub async fn until(&self, person: &Person, query: &str, expected: &str) {
         let begun = Instant::now();
         loop {
             let answer = self.ask_as(person, query, json!({})).await;
