@@ -34,7 +34,7 @@ pub struct PersonArgs {
     /// Where the shop is kept.
     #[command(flatten)]
     pub shop: ShopArgs,
-    /// Who does it; recorded
+    /// Who does it; recorded, and needed where two persons have to agree
     #[arg(long = "as", global = true, env = "DAYBOOK_SUBJECT", value_name = "NAME")]
     pub by: Option<String>,
     /// Whether a second person has to agree that a person be erased, as given to `daybook serve`
