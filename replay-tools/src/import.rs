@@ -16,8 +16,8 @@ const PAGE: usize = 1_000;
 pub struct ImportArgs {
     /// The export, in any format. Its manifest must stand beside it and says in which.
     file: PathBuf,
-    /// The log to write: made if there is none (and taken away again if that fails), gone on with if it holds the beginning of the
-    /// export and nothing else.
+    /// The log to write: made if there is none (and taken away again if that fails), gone on with if it holds the beginning of
+    /// the export and nothing else.
     #[command(flatten)]
     log: LogUrl,
 }

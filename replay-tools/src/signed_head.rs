@@ -95,8 +95,8 @@ fn verifier_of(key: &SigningKey) -> Report {
     Report { ok: true, text: format!("{verifier}\n"), json: json!({ "ok": true, "verifier_key": verifier }) }
 }
 
-/// Leaves a key that is there as it is, and says so. Its verifier key is printed all the same: by the time that anything is printed,
-/// a shell has emptied the file that it is to go to.
+/// Leaves a key that is there as it is, and says so. Its verifier key is printed all the same: by the time that anything is
+/// printed, a shell has emptied the file that it is to go to.
 fn kept(path: &Path) -> Result<Report, Failure> {
     let error = format!("{} is there already, and is left as it is", path.display());
     let Ok(key) = signing_key(path) else { return Err(Failure::Refused(error)) };

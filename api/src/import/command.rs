@@ -80,8 +80,8 @@ async fn bring_in(args: &ImportArgs, folder: &DataFolder) -> Result<Reconciliati
     Ok(result?)
 }
 
-/// Whether nothing was brought into a folder that was made for it: nobody is to serve the empty shop in there. An import that came
-/// further is gone on with by the next.
+/// Whether nothing was brought into a folder that was made for it: nobody is to serve the empty shop in there. An import that
+/// came further is gone on with by the next.
 async fn is_empty(folder: &DataFolder) -> bool {
     match event_store::open_read_only(&folder.sqlite_url("events.db")).await {
         Ok(log) => log.head().await.is_ok_and(|head| head.position == 0),

@@ -32,8 +32,8 @@ pub(super) struct HeadArgs {
     /// What an earlier `verify --json`, an export's manifest or a signed head said: the log must still begin with exactly that.
     #[arg(long, env = "DAYBOOK_FROM_HEAD", value_name = "FILE", conflicts_with_all = ["from", "to"])]
     from_head: Option<PathBuf>,
-    /// A file of signed heads, at least one: each must be signed by a key that is known, and the log must still begin with it; may be given
-    /// again.
+    /// A file of signed heads, at least one: each must be signed by a key that is known, and the log must still begin with it;
+    /// may be given again.
     #[arg(long, env = "DAYBOOK_HEADS", value_delimiter = ',', value_name = "FILE", requires = "keys",
         conflicts_with_all = ["from", "to"])]
     heads: Vec<PathBuf>,
