@@ -77,8 +77,8 @@ impl Review {
     }
 }
 
-/// Review an order that was paid, once: by the customer who bought it, or, when a guest did, by whoever knows its id. That is then
-/// a guest's review, whoever wrote it down: staff do not become the customer.
+/// Review an order that was paid, once: by the customer who bought it, or, when a guest did, by whoever knows its id. That is
+/// then a guest's review, whoever wrote it down: staff do not become the customer.
 #[derive(Debug, Clone)]
 pub struct SubmitReview {
     /// The review, with the customer who asks.
