@@ -65,7 +65,9 @@ fn billing() -> Address {
     }
 }
 
-async fn write(folder: &Path, events: Vec<(StreamId, CommerceEvent, Timestamp)>) {
+async fn write(folder: &Path, mut events: Vec<(StreamId, CommerceEvent, Timestamp)>) {
+    // A log records nothing before what it has.
+    events.sort_by_key(|(_, _, at)| *at);
     let mut sequences = std::collections::BTreeMap::new();
     let proposed = events.into_iter().map(|(stream, event, at)| {
         let sequence = sequences.entry(stream.clone()).or_insert(0);
