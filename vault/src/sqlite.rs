@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params};
 use tokio::{sync::Semaphore, time::timeout};
 
-use self::file::{File, Open};
+use self::file::{BUSY, File, Open};
 use crate::{
     VaultError,
     key::Keyring,
@@ -30,6 +30,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 const PURGES: u32 = 50;
 /// How long to wait in between.
 const BETWEEN_PURGES: Duration = Duration::from_millis(100);
+/// How long each of them waits for those who read: nobody else of this process can write meanwhile.
+const PURGE_PATIENCE: Duration = Duration::from_millis(100);
 
 const GET: &str = "SELECT name, version, expires_at, sealed FROM entries
     WHERE name = :name AND (expires_at IS NULL OR expires_at > :now)";
@@ -233,7 +235,10 @@ impl Store for SqliteStore {
         // SQLite does not wait by itself while another process is just emptying the same file.
         for _ in 0..PURGES {
             let emptied = self.run(&self.writing, |connection| {
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))
+                connection.busy_timeout(PURGE_PATIENCE)?;
+                let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))?;
+                connection.busy_timeout(BUSY)?;
+                Ok(busy)
             });
             if emptied.await? == 0 {
                 return Ok(());

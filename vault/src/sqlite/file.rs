@@ -14,7 +14,7 @@ use crate::{VaultError, key::Keyring, store::FORMAT};
 /// Marks the file as a vault of Daybook: the letters `DayV`.
 const APPLICATION_ID: i32 = 0x4461_7956;
 /// How long to wait for another process that has the file locked.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
     CREATE TABLE vault (
