@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use vault::VaultKey;
+use vault::{Rekeyed, VaultError, VaultKey};
 
 use crate::{
     accounts,
@@ -80,9 +80,18 @@ async fn rekey(shop: &ShopArgs, file: &Path) -> Result<(), Failure> {
     let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
     // It is on the disk before anything is sealed with it.
     let key = key_of(file)?;
-    let entries = vault.rekey(&key).await.map_err(accounts::AccountsError::from)?;
+    let Rekeyed { entries, not_cleaned } = vault.rekey(&key).await.map_err(|error| not_replaced(error, file))?;
+    let not_cleaned = not_cleaned.map(|error| error.to_string());
+    if let Some(reason) = &not_cleaned {
+        // The verb succeeded: whoever took this for a failure might throw the key away.
+        eprintln!(
+            "The key is replaced: keep {}. What was sealed with the old one may still be on the disk of the vault: {reason}. It \
+             goes when the shop is started again.",
+            file.display()
+        );
+    }
     if shop.json {
-        println!("{}", serde_json::json!({ "entries": entries }));
+        println!("{}", serde_json::json!({ "entries": entries, "not_cleaned": not_cleaned }));
     } else {
         println!(
             "{entries} entries are sealed with the key in {} now. Put it in the place of vault.key, or its content into \
@@ -91,6 +100,17 @@ async fn rekey(shop: &ShopArgs, file: &Path) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// Why the key was not replaced, or that nobody knows: then neither key may be thrown away.
+fn not_replaced(error: VaultError, file: &Path) -> Failure {
+    match error {
+        VaultError::Unavailable(..) => {
+            let file = file.display();
+            format!("{error}. The vault has its old key or the one in {file}: keep both until one has opened it").into()
+        }
+        error => accounts::AccountsError::from(error).into(),
+    }
 }
 
 /// The key in a file, which is made with a random one, for its owner only, if it is absent.

@@ -15,5 +15,6 @@ mod vault;
 
 pub use error::VaultError;
 pub use key::VaultKey;
+pub use moving::Rekeyed;
 pub use persons::{PersonError, Persons};
 pub use vault::{Entry, Vault};

@@ -17,6 +17,15 @@ use crate::{
 /// Entries that are read at once.
 const PAGE: u32 = 500;
 
+/// A vault whose key was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// How many entries were sealed anew.
+    pub entries: u64,
+    /// Why the disk may still have what was sealed with the old key. The new key is the vault's all the same.
+    pub not_cleaned: Option<VaultError>,
+}
+
 impl Vault {
     /// Copies everything that has not expired into a new vault, there and under this key. What is copied has other versions.
     ///
@@ -48,16 +57,16 @@ impl Vault {
     }
 
     /// Seals everything with another key, in one transaction, and takes what was sealed with the old one off the disk as far as
-    /// the database can. How many entries that were. From then on the vault opens with the new key only.
+    /// the database can. From then on the vault opens with the new key only, also when the disk could not be cleaned.
     ///
     /// # Errors
     /// [`VaultError::Damaged`] if an entry is, [`VaultError::KeyReplaced`] if another has replaced the key since this was opened,
     /// and nothing was changed then; [`VaultError::Unavailable`]: open it with either key to find out.
-    pub async fn rekey(self, key: &VaultKey) -> Result<u64, VaultError> {
+    pub async fn rekey(self, key: &VaultKey) -> Result<Rekeyed, VaultError> {
         let keyring = self.keyring.with_another_key(key);
-        let sealed = self.store.rekey(reseal(&self.keyring, &keyring), check(&keyring, self.store.name())?).await?;
-        self.store.purge().await?;
-        Ok(sealed)
+        let entries = self.store.rekey(reseal(&self.keyring, &keyring), check(&keyring, self.store.name())?).await?;
+        // An error from here on would read as if the old key were still the vault's.
+        Ok(Rekeyed { entries, not_cleaned: self.store.purge().await.err() })
     }
 }
 

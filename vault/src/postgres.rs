@@ -26,6 +26,8 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait for the server's answer: longer than it may take, so that only a lost server is given up.
 const ANSWER: Duration = Duration::from_secs(15);
+/// How long the table may be vacuumed: a large one takes its time.
+const VACUUM: Duration = Duration::from_secs(10 * 60);
 /// A session that rested for longer is asked whether it is still alive before it is used.
 const RESTED: Duration = Duration::from_secs(1);
 
@@ -252,7 +254,18 @@ impl Store for PostgresStore {
     }
 
     async fn purge(&self) -> Result<(), VaultError> {
-        self.change(sqlx::query("VACUUM vault.entries")).await.map(drop)
+        let refused = |error: sqlx::Error| unavailable(&self.name, &error);
+        let mut session = self.pool.acquire().await.map_err(refused)?;
+        // Nobody else gets a session whose statements may take so long, also when whoever waits here goes away.
+        session.close_on_drop();
+        let limit = format!("SET statement_timeout = {}", VACUUM.as_millis());
+        let vacuuming = async {
+            sqlx::query(&limit).execute(&mut *session).await?;
+            sqlx::query("VACUUM vault.entries").execute(&mut *session).await
+        };
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the server does not answer any more").into();
+        let vacuumed = tokio::time::timeout(VACUUM + ANSWER, vacuuming).await;
+        vacuumed.unwrap_or_else(|elapsed| Err(late(elapsed))).map(drop).map_err(refused)
     }
 
     async fn rekey(&self, reseal: Reseal, check: Vec<u8>) -> Result<u64, VaultError> {

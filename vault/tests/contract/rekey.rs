@@ -37,7 +37,7 @@ async fn holds_everything(vault: &Vault) {
 
 async fn a_vault_has_another_key_and_finds_everything_under_the_names_it_had(place: &Place) {
     let sealed = filled(place).await.rekey(&another()).await.unwrap();
-    assert!((602..=603).contains(&sealed), "{sealed}");
+    assert!((602..=603).contains(&sealed.entries) && sealed.not_cleaned.is_none(), "{sealed:?}");
     assert!(matches!(Vault::open(&place.0, key()).await, Err(VaultError::WrongKey(_))));
     let vault = Vault::open(&place.0, another()).await.unwrap();
     holds_everything(&vault).await;
@@ -118,6 +118,36 @@ contract!(
     a_vault_has_another_key_and_finds_everything_under_the_names_it_had,
     a_vault_is_moved_under_the_same_or_another_key_into_an_empty_one_only,
 );
+
+/// Whoever is told of a failure throws the new key away, and the vault with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_replaced_is_told_as_such_also_when_the_disk_cannot_be_cleaned_and_others_write_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place(crate::in_folder(&folder));
+    let vault = place.node().await;
+    vault.put("note/a", None, &"a", None).await.unwrap();
+    let reader = rusqlite::Connection::open(place.0.trim_start_matches("sqlite:")).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM entries").unwrap();
+    let seen: i64 = reader.query_row("SELECT count(*) FROM entries", (), |row| row.get(0)).unwrap();
+    assert_eq!(seen, 1);
+    let sealed = vault.rekey(&another()).await.unwrap();
+    assert!(matches!(sealed.not_cleaned, Some(VaultError::Unavailable(..))), "{sealed:?}");
+    let vault = Vault::open(&place.0, another()).await.unwrap();
+    assert_eq!(vault.get::<String>("note/a").await.unwrap().unwrap().value, "a");
+
+    let purging = tokio::spawn({
+        let vault = vault.clone();
+        async move { vault.purge().await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for number in 0..5 {
+        // Each within the time that a writer waits for its turn.
+        vault.put(&format!("note/{number}"), None, &number, None).await.unwrap();
+    }
+    assert!(!purging.is_finished(), "it is tried again as long as somebody reads");
+    drop(reader);
+    purging.await.unwrap().unwrap();
+}
 
 /// What was sealed with the old key must not stay behind: the key was replaced because somebody may have it.
 #[tokio::test]

@@ -176,3 +176,19 @@ async fn a_row_that_another_holds_is_waited_for_and_then_given_up() {
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     vault.put("note/a", Some(version), &"b", None).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vacuum_may_take_longer_than_a_statement() {
+    let Some(server) = Postgres::start() else { return };
+    let vault = Place(server.database("shop")).node().await;
+    let holding = std::thread::spawn(move || {
+        server.psql("shop", "BEGIN; LOCK vault.entries IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(11); COMMIT");
+        server
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    vault.purge().await.unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(5), "it waited");
+    vault.put("note/a", None, &"a", None).await.unwrap();
+    drop(holding.join().unwrap());
+}
