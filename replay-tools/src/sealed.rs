@@ -31,7 +31,12 @@ impl VaultUrl {
         let Some(url) = &self.vault else { return Ok(None) };
         let missing = |_| Failure::Refused(format!("give the vault's key in {KEY}"));
         let key = VaultKey::from_base64(&std::env::var(KEY).map_err(missing)?).map_err(|error| refused(&error))?;
-        Ok(Some(Persons::new(Vault::open(url, key).await.map_err(|error| refused(&error))?)))
+        Self::opened(url, key).await.map(Some)
+    }
+
+    /// The persons of a vault that is there: in a new one everybody would look erased.
+    async fn opened(url: &str, key: VaultKey) -> Result<Persons, Failure> {
+        Ok(Persons::new(Vault::open_existing(url, key).await.map_err(|error| refused(&error))?))
     }
 }
 
@@ -58,7 +63,17 @@ async fn told(persons: Option<&Persons>, mut document: Value, sealed: &BTreeMap<
                     Some(persons) => persons.open_json(&mut opened, sealed).await.map_err(|error| refused(&error))?,
                     None => opened = format!("<sealed for person {person}>").into(),
                 }
-                *value = if opened.is_null() { format!("<person {person} was erased>").into() } else { opened };
+                if opened.is_null()
+                    && let Some(persons) = persons
+                {
+                    let is_known = persons.is_known(*person).await.map_err(|error| refused(&error))?;
+                    opened = if is_known {
+                        format!("<person {person} was erased>").into()
+                    } else {
+                        format!("<sealed for person {person}, whose key was never in this vault>").into()
+                    };
+                }
+                *value = opened;
             }
             Value::Array(items) => rest.extend(items),
             Value::Object(fields) => rest.extend(fields.values_mut()),
@@ -80,7 +95,7 @@ mod tests {
     use serde_json::json;
     use vault::{Persons, Vault, VaultKey};
 
-    use super::told;
+    use super::{VaultUrl, told};
 
     #[tokio::test]
     async fn sealed_data_is_told_as_such_and_opened_with_the_vault() {
@@ -101,7 +116,16 @@ mod tests {
         assert_eq!((&opened["email"], &opened["reason"]), (&json!("ana@example.com"), &json!(typed)));
         persons.destroy(&[ana]).await.unwrap();
         assert_eq!(told(Some(&persons), event, &texts).await.unwrap()["email"], format!("<person {ana} was erased>"));
-        let erased = told(Some(&persons), json!([stranger]), &texts).await.unwrap();
-        assert!(erased[0].as_str().unwrap().contains("was erased"), "{erased}");
+        let unknown = told(Some(&persons), json!([stranger]), &texts).await.unwrap();
+        assert!(unknown[0].as_str().unwrap().contains("whose key was never in this vault"), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn a_vault_that_is_not_there_is_told_and_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("valt.db");
+        let opened = VaultUrl::opened(&format!("sqlite:{}", path.display()), VaultKey::generate()).await;
+        assert!(opened.is_err_and(|error| error.to_string().contains("there is no such file")));
+        assert!(!path.exists());
     }
 }

@@ -151,6 +151,17 @@ impl Persons {
         Ok(self.key(person).await?.is_some())
     }
 
+    /// Whether the person's key is or was in this vault. Of whom it is not, the vault is another's, or older than they are: it
+    /// cannot say that they were erased.
+    ///
+    /// # Errors
+    /// [`PersonError::Vault`].
+    pub async fn is_known(&self, person: PersonId) -> Result<bool, PersonError> {
+        let (page, _) = place_of(person);
+        // Destroying keys removes no page.
+        Ok(self.shared.vault.get::<Page>(&page_name(page)).await?.is_some())
+    }
+
     /// Seals a value for a person.
     ///
     /// # Errors

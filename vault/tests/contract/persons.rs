@@ -74,6 +74,8 @@ async fn an_erased_person_cannot_be_read_and_nobody_else_is_touched(place: &Plac
         assert_eq!(persons.is_readable(*person).await.unwrap(), !gone.contains(person));
     }
     assert_eq!(persons.seal(gone[0], &text("again")).await, Err(PersonError::Erased(gone[0])));
+    assert!(persons.is_known(gone[0]).await.unwrap(), "who was erased was there");
+    assert!(!persons.is_known(PersonId(uuid::Uuid::from_u128(7))).await.unwrap());
 
     let typed = format!("sealed:1:{}:AAAA", all[1].0);
     let (kept, erased) = (&all[1].1, &all[0].1);
