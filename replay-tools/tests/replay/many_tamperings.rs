@@ -206,7 +206,7 @@ async fn every_change_of_an_export_is_found(format: Format, headers: u64) {
     let path = folder.path().join("export");
     let asked = Asked { format, from: 1, to: EVENTS, selection: Selection::default(), resume: false };
     export(&*log, &path, asked).await.unwrap();
-    let (whole, url) = (fs::read(&path).unwrap(), format!("jsonl:{}", path.display()));
+    let (whole, url) = (fs::read(&path).unwrap(), format!("{}:{}", format.name(), path.display()));
     let known = known(&verified(&url, None).await.unwrap());
     for _ in 0..wanted(400) {
         let (changed, line) = tampered(&whole, headers, &mut random);
