@@ -118,29 +118,72 @@ impl fmt::Display for SignedCheckpoint {
     }
 }
 
+/// A note in a file of heads, read or not.
+pub(crate) struct Piece<'a> {
+    /// Where it begins, in bytes from the beginning.
+    pub(crate) at: usize,
+    /// Which line it begins with, from 1.
+    line: usize,
+    bytes: &'a [u8],
+}
+
+impl Piece<'_> {
+    /// The head.
+    pub(crate) fn head(&self) -> Result<SignedCheckpoint, NoteError> {
+        let note = std::str::from_utf8(self.bytes).map_err(|_| NoteError::Unreadable("it is no text"))?;
+        SignedCheckpoint::parse(note)
+    }
+
+    /// Whether a whole signature stands in it. A note that was cut off while it was written has none.
+    fn is_signed(&self) -> bool {
+        let text = String::from_utf8_lossy(self.bytes);
+        text.lines().any(|line| Signature::parse(line).is_some())
+    }
+}
+
+/// The notes of a file of heads: each ends where, behind an empty line, a line is no signature.
+pub(crate) fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    // Where a note begins, its first line, and whether an empty line was in it.
+    let mut begun: Option<(usize, usize, bool)> = None;
+    let mut at = 0;
+    for (line, number) in text.split_inclusive(|byte| *byte == b'\n').zip(1..) {
+        if let Some((begin, first, true)) = begun
+            && !line.starts_with(MARK.as_bytes())
+        {
+            pieces.push(Piece { at: begin, line: first, bytes: &text[begin..at] });
+            begun = None;
+        }
+        begun = match begun {
+            None if line == b"\n" => None,
+            None => Some((at, number, false)),
+            Some((begin, first, has_blank)) => Some((begin, first, has_blank || line == b"\n")),
+        };
+        at += line.len();
+    }
+    pieces.extend(begun.map(|(begin, first, _)| Piece { at: begin, line: first, bytes: &text[begin..] }));
+    pieces
+}
+
 /// Reads a file of signed heads: notes one after the other, with an empty line behind each (the last may lack it).
+///
+/// A note that was cut off when a process died, and has others behind it, is passed over: nobody's signature stands in it, so no
+/// head is lost with it. At the end it is an error, since the last head may be the one that counts.
 ///
 /// # Errors
 /// The number of the line, from 1, at which a note begins that cannot be read, and why.
 pub fn read_heads(text: &str) -> Result<Vec<SignedCheckpoint>, (usize, NoteError)> {
-    let mut heads = Vec::new();
-    let (mut note, mut first) = (String::new(), 1);
-    for (line, number) in text.split_inclusive('\n').zip(1..) {
-        let ends = note.contains("\n\n") && !line.starts_with(MARK);
-        if ends {
-            heads.push(SignedCheckpoint::parse(&note).map_err(|error| (first, error))?);
-            note.clear();
+    let pieces = pieces(text.as_bytes());
+    let mut heads = Vec::with_capacity(pieces.len());
+    for (place, piece) in pieces.iter().enumerate() {
+        let line = piece.line;
+        match piece.head() {
+            Ok(head) => heads.push(head),
+            Err(_) if place + 1 < pieces.len() && !piece.is_signed() => {
+                tracing::warn!(line, "a head that was cut off in the middle of the file is passed over");
+            }
+            Err(error) => return Err((line, error)),
         }
-        if note.is_empty() && line == "\n" {
-            continue;
-        }
-        if note.is_empty() {
-            first = number;
-        }
-        note.push_str(line);
-    }
-    if !note.is_empty() {
-        heads.push(SignedCheckpoint::parse(&note).map_err(|error| (first, error))?);
     }
     Ok(heads)
 }
@@ -193,5 +236,19 @@ mod tests {
         let torn = &text[..text.len() - 20];
         assert_eq!(read_heads(torn).unwrap_err().0, 13);
         assert_eq!(read_heads(&text[..text.len() / 3 + 10]).unwrap_err().0, 7);
+        assert_eq!(read_heads(&text.replacen("\n2\n", "\n2x\n", 1)).unwrap_err().0, 7, "what is signed is not passed over");
+    }
+
+    #[test]
+    fn a_head_that_was_cut_off_anywhere_hides_none_of_those_around_it() {
+        let heads: Vec<_> = [1, 3].map(|size| SignedCheckpoint::sign(size, [9; 32], &key())).into();
+        let torn = SignedCheckpoint::sign(2, [9; 32], &key()).to_string().into_bytes();
+        for cut in 0..torn.len() - 1 {
+            let torn = String::from_utf8_lossy(&torn[..cut]);
+            for torn in [torn.clone(), "\0".repeat(cut).into(), format!("{torn}\0\0").into()] {
+                let text = format!("{}\n{torn}\n\n{}\n", heads[0], heads[1]);
+                assert_eq!(read_heads(&text).as_ref(), Ok(&heads), "cut at {cut}");
+            }
+        }
     }
 }

@@ -207,13 +207,14 @@ impl FromStr for VerifierKey {
 }
 
 impl Signature {
-    /// Reads a signature line without its line break.
+    /// Reads a signature line without its line break. No kind of signature that notes have is shorter than one of Ed25519: what is
+    /// was cut off.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let (name, signature) = line.strip_prefix(MARK)?.split_once(' ')?;
         check_name(name).ok()?;
         let bytes = BASE64_STANDARD.decode(signature).ok()?;
         let (id, bytes) = bytes.split_first_chunk::<4>()?;
-        (!bytes.is_empty()).then(|| Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
+        (bytes.len() >= Ed25519Signature::BYTE_SIZE).then(|| Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
     }
 
     /// Whose it says it is.
