@@ -12,7 +12,7 @@ use event_store::Log;
 use notary::{Checkpoint, Hashes, KnownKeys, Leaves, Node, SignedCheckpoint, SigningKey, TileFolder, VerifierKey, read_heads};
 use serde::Serialize;
 
-use crate::{Failure, LogUrl, from_hex, hex, open};
+use crate::{Failure, LogUrl, Tree, from_hex, hex, open};
 
 /// How many digests are read at once.
 const PAGE: usize = 10_000;
@@ -108,15 +108,33 @@ impl OutArgs {
 pub(crate) async fn digests_of(log: &Arc<dyn Log>, size: u64) -> Result<Leaves, Failure> {
     let mut leaves = Leaves::default();
     while leaves.size() < size {
-        let limit = usize::try_from(size - leaves.size()).unwrap_or(PAGE).min(PAGE);
-        let page = log.digests(leaves.size(), limit).await?;
-        if page.is_empty() {
-            let end = leaves.size();
-            return Err(Failure::Refused(format!("the log ends at position {end}, and the head has {size} events")));
-        }
-        page.into_iter().for_each(|digest| leaves.push(digest));
+        page_of(log, leaves.size(), size).await?.into_iter().for_each(|digest| leaves.push(digest));
     }
     Ok(leaves)
+}
+
+/// The tree over the digests of the first `size` events, shown at every size that it has on the way, from 0 on. However large
+/// it is, no more of it is in memory than its largest complete subtrees.
+pub(crate) async fn tree_of(log: &Arc<dyn Log>, size: u64, mut grown: impl FnMut(&Tree)) -> Result<Tree, Failure> {
+    let mut tree = Tree::default();
+    grown(&tree);
+    while tree.size() < size {
+        for digest in page_of(log, tree.size(), size).await? {
+            tree.push(digest);
+            grown(&tree);
+        }
+    }
+    Ok(tree)
+}
+
+/// The next digests behind `there`, at least one, of the first `size`.
+async fn page_of(log: &Arc<dyn Log>, there: u64, size: u64) -> Result<Vec<Node>, Failure> {
+    let limit = usize::try_from(size - there).unwrap_or(PAGE).min(PAGE);
+    let page = log.digests(there, limit).await?;
+    if page.is_empty() {
+        return Err(Failure::Refused(format!("the log ends at position {there}, and the head has {size} events")));
+    }
+    Ok(page)
 }
 
 /// The signed heads of a file, at least one, not checked yet.

@@ -8,19 +8,20 @@ use std::{
 
 use clap::{Args, Subcommand};
 use event_schemas::Position;
-use notary::{Checkpoint, SignedCheckpoint, SigningKey, root};
+use notary::{Checkpoint, SignedCheckpoint, SigningKey};
 use serde_json::json;
 
 use crate::{
-    Failure, Report, hex, open,
-    signed::{TreeArgs, not_whole, signing_key},
+    Failure, LogUrl, Report, hex, open,
+    signed::{signing_key, tree_of},
 };
 
-/// Which head to tell.
+/// Which head to tell. It is computed from the log alone: tiles may be torn or of another history, and nothing signed would
+/// show it.
 #[derive(Debug, Args)]
 pub struct HeadArgs {
     #[command(flatten)]
-    tree: TreeArgs,
+    log: LogUrl,
     /// How many events it has; all if not told.
     #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION")]
     to: Option<Position>,
@@ -31,13 +32,13 @@ pub struct HeadArgs {
 
 impl HeadArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let log = open(&self.tree.log.log).await?;
+        let log = open(&self.log.log).await?;
         let end = log.head().await?.position;
         let size = self.to.unwrap_or(end);
         if size > end {
             return Err(Failure::Refused(format!("the log ends at position {end}, before position {size}")));
         }
-        let root = root(&*self.tree.hashes(size).await?, size).map_err(not_whole)?;
+        let root = tree_of(&log, size, |_| {}).await?.root();
         let key = self.key.as_deref().map(signing_key).transpose()?;
         let origin = key.as_ref().map_or_else(|| format!("daybook/{}", log.id()), |key| key.name().to_owned());
         let text = match &key {

@@ -186,6 +186,17 @@ async fn a_run_from_a_head_with_its_tiles_reads_nothing_before_it() {
 }
 
 #[tokio::test]
+async fn a_head_is_signed_of_the_log_whatever_lies_in_a_folder_of_tiles() {
+    let (desk, _) = desk().await;
+    let tiles = desk.path("tiles/tile/0/000.p");
+    std::fs::create_dir_all(&tiles).unwrap();
+    std::fs::write(tiles.join("25"), [0; 25 * 32]).unwrap();
+    let signed = desk.run_where(&[("DAYBOOK_TILES", "tiles")], &["head", "--key", "notary.key"]);
+    assert_eq!(String::from_utf8(signed.stdout).unwrap(), read(&desk, "large.txt"));
+    assert!(desk.refusal(&["head", "--key", "notary.key", "--tiles", "tiles"]).contains("unexpected argument '--tiles'"));
+}
+
+#[tokio::test]
 async fn a_signing_key_is_never_written_over_and_only_its_owner_reads_it() {
     let (desk, verifier) = desk().await;
     let before = read(&desk, "notary.key");
