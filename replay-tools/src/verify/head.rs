@@ -9,12 +9,12 @@ use std::{
 use clap::Args;
 use event_schemas::Position;
 use event_store::Log;
-use notary::{SignedCheckpoint, TileFolder, subtrees};
+use notary::{SignedCheckpoint, TileFolder, check_consistency, consistency, subtrees};
 use serde::Deserialize;
 
 use crate::{
-    Failure, Selection, Tree, hex,
-    signed::{KeyArgs, digests_of, heads_of, not_whole},
+    Failure, Selection, Tree, from_hex, hex,
+    signed::{KeyArgs, heads_of, not_whole, tree_of},
 };
 
 /// What was known of a log: its root when it had so many events.
@@ -136,36 +136,45 @@ impl Known {
     }
 
     /// Goes on behind a head: the tree before it comes from tiles, or from the digests in the log, and must have its root.
-    /// Smaller heads are held against the same.
+    /// Smaller heads are held against that head, too.
     async fn resume(&mut self, head: &Head, log: &Arc<dyn Log>, tiles: Option<&Path>) -> Result<(), Failure> {
         let later = self.heads.iter().position(|known| known.to > head.to).unwrap_or(self.heads.len());
-        let earlier: Vec<Head> = self.heads.drain(..later).collect();
-        let asked = |sizes: &dyn Fn(u64) -> Result<Tree, Failure>| -> Result<(Tree, Vec<Head>), Failure> {
-            let mut wrong = Vec::new();
-            for earlier in earlier {
-                if hex(&sizes(earlier.to)?.root()) != earlier.root {
-                    wrong.push(earlier);
-                }
-            }
-            Ok((sizes(head.to)?, wrong))
-        };
-        let (tree, wrong) = match tiles {
-            Some(folder) => {
-                let folder = TileFolder::new(folder);
-                asked(&|size| subtrees(&folder, size).map_err(not_whole))?
-            }
-            None => {
-                let leaves = digests_of(log, head.to).await?;
-                asked(&|size| subtrees(&leaves, size).map_err(not_whole))?
-            }
+        let mut earlier = Self { heads: self.heads.drain(..later).collect(), ..Self::default() };
+        let mut wrong = Vec::new();
+        let tree = match tiles {
+            Some(folder) => subtrees(&TileFolder::new(folder), head.to).map_err(not_whole)?,
+            // The digests that come to a smaller head come to this one as well.
+            None => tree_of(log, head.to, |tree| wrong.extend(earlier.passes(tree).map(|why| (tree.size(), why)))).await?,
         };
         if hex(&tree.root()) != head.root {
             let of = if tiles.is_some() { "by these tiles" } else { "in this log" };
             return Err(Failure::Refused(format!("{of}, {}", head.another())));
         }
-        self.wrong.extend(wrong.into_iter().map(|head| (head.to, head.another())));
+        if let Some(folder) = tiles {
+            wrong = earlier.not_before(&tree, &TileFolder::new(folder))?;
+        }
+        self.wrong.extend(wrong);
         self.begin = Some(tree);
         Ok(())
+    }
+
+    /// What of these heads the tree of a larger one does not begin with. That a root follows from the tiles says nothing, as
+    /// they may be of several histories: only a proof that leads from it to the root of the tree does.
+    fn not_before(&self, tree: &Tree, tiles: &TileFolder) -> Result<Vec<(Position, String)>, Failure> {
+        let mut wrong = Vec::new();
+        let whole = (tree.size(), tree.root());
+        for Head { to, root } in &self.heads {
+            let path = consistency(tiles, *to, tree.size()).map_err(not_whole)?;
+            let is_shown = from_hex(root).is_some_and(|root| check_consistency((*to, root), whole, &path).is_ok());
+            if !is_shown {
+                let size = tree.size();
+                wrong.push((
+                    *to,
+                    format!("these tiles do not show that the {size} events begin with the {to} that had root {root}"),
+                ));
+            }
+        }
+        Ok(wrong)
     }
 
     /// What is wrong before anything was read: heads that are not signed, heads larger than a log that ends at `head`, and

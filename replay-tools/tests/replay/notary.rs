@@ -185,6 +185,36 @@ async fn a_run_from_a_head_with_its_tiles_reads_nothing_before_it() {
     assert!(desk.refusal(&with_tiles).contains("by these tiles, the first 9 events had root"));
 }
 
+/// The digests of the log, as in a tile.
+fn digests(desk: &Desk) -> Vec<u8> {
+    let connection = rusqlite::Connection::open(desk.log.strip_prefix("sqlite:").unwrap()).unwrap();
+    let mut select = connection.prepare("SELECT digest FROM events ORDER BY position").unwrap();
+    select.query_map((), |row| row.get::<_, Vec<u8>>(0)).unwrap().flat_map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn tiles_of_two_histories_do_not_make_one_head_the_beginning_of_another() {
+    let (desk, verifier) = desk().await;
+    let tiles = desk.path("tiles/tile/0/000.p");
+    std::fs::create_dir_all(&tiles).unwrap();
+    std::fs::write(tiles.join("9"), &digests(&desk)[..9 * 32]).unwrap();
+    // Another history, of which the shop signed the head of 20 events: the head of 9 was signed before the past was changed.
+    desk.tamper("UPDATE events SET digest = zeroblob(32) WHERE position = 3");
+    std::fs::write(tiles.join("25"), digests(&desk)).unwrap();
+    write(&desk, "forked.txt", &desk.text(&["head", "--key", "notary.key", "--to", "20"]));
+    let resume = ["verify", "--resume-from", "forked.txt", "--verifier-key", &verifier];
+    let tiles = ["--tiles", "tiles"];
+    assert_eq!(desk.json(&[&resume[..], &tiles].concat())["events"], 5, "what is behind that head is whole");
+    let heads = ["--heads", "small.txt"];
+    let found = findings(&desk, &[&resume[..], &heads].concat());
+    assert!(found.len() == 1 && found[0].starts_with("position 9: head: the first 9 events had root"), "{found:?}");
+    let found = findings(&desk, &[&resume[..], &heads, &tiles].concat());
+    assert!(
+        found.len() == 1 && found[0].starts_with("position 9: head: these tiles do not show that the 20 events"),
+        "{found:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_head_is_signed_of_the_log_whatever_lies_in_a_folder_of_tiles() {
     let (desk, _) = desk().await;
