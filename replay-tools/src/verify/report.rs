@@ -22,7 +22,7 @@ pub struct Verification {
     pub events: u64,
     /// How many snapshots, which no digest covers, were held against the events of their streams.
     pub snapshots: u64,
-    /// How many were not, because another version of Daybook wrote them, or an event before them that this one does not know.
+    /// How many were not, because they have the form of another version of Daybook. The engine does not read those either.
     pub snapshots_left_out: u64,
     /// How many heads that were known beforehand the log was held against.
     pub heads: u64,
@@ -95,9 +95,7 @@ impl std::fmt::Display for Verification {
         writeln!(f, "{verdict}: positions {from} to {to}, {events} events, in {seconds} s")?;
         let left_out = match self.snapshots_left_out {
             0 => String::new(),
-            many => format!(
-                "; {many} more were left out: they are of another version of Daybook, or of events that this one does not know"
-            ),
+            many => format!("; {many} more were left out: they have the form of another version of Daybook"),
         };
         writeln!(f, "snapshots: {}{left_out}", self.snapshots)?;
         if self.heads > 0 {

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::State;
-use event_schemas::{DecodeError, Position, Recorded};
+use event_schemas::{Position, Recorded};
 use event_store::{Log, ReadError, Snapshot};
 
 use super::ENOUGH;
@@ -20,7 +20,7 @@ const EVENTS: usize = 1_000;
 pub(super) struct Compared {
     /// How many were compared.
     pub(super) snapshots: u64,
-    /// How many were not, because another version of Daybook wrote them, or an event before them that this one does not know.
+    /// How many were not, because they have the form of another version of Daybook. The engine does not read those either.
     pub(super) left_out: u64,
     /// What is wrong with them, each with the position of the last event of its stream that was looked at.
     pub(super) wrong: Vec<(Position, String)>,
@@ -44,7 +44,7 @@ pub(super) async fn compare(log: &dyn Log) -> Compared {
             let Snapshot { stream, sequence, .. } = snapshot;
             match check(log, snapshot).await {
                 Verdict::Same => compared.snapshots += 1,
-                Verdict::NotKnown => compared.left_out += 1,
+                Verdict::OtherForm => compared.left_out += 1,
                 Verdict::Wrong(position, why) => {
                     compared.snapshots += 1;
                     compared.wrong.push((position, format!("the snapshot of {stream} at sequence {sequence} {why}")));
@@ -57,13 +57,13 @@ pub(super) async fn compare(log: &dyn Log) -> Compared {
 
 enum Verdict {
     Same,
-    NotKnown,
+    OtherForm,
     Wrong(Position, String),
 }
 
 async fn check(log: &dyn Log, snapshot: &Snapshot) -> Verdict {
     let absent = State::absent(&snapshot.stream.aggregate_type);
-    let Some(absent) = absent.filter(|absent| absent.version() == snapshot.state_version) else { return Verdict::NotKnown };
+    let Some(absent) = absent.filter(|absent| absent.version() == snapshot.state_version) else { return Verdict::OtherForm };
     let mut folded = Folded { state: absent, sequence: 0, position: 0 };
     while folded.sequence < snapshot.sequence {
         let limit = usize::try_from(snapshot.sequence - folded.sequence).unwrap_or(EVENTS).min(EVENTS);
@@ -79,10 +79,8 @@ async fn check(log: &dyn Log, snapshot: &Snapshot) -> Verdict {
             return Verdict::Wrong(folded.position, format!("is beyond the end of its stream at sequence {end}"));
         }
         for record in &page {
-            match folded.take(record) {
-                Ok(()) => {}
-                Err(None) => return Verdict::NotKnown,
-                Err(Some(why)) => return Verdict::Wrong(record.position, format!("cannot be compared: {why}")),
+            if let Err(why) = folded.take(record) {
+                return Verdict::Wrong(record.position, format!("cannot be compared: {why}"));
             }
         }
     }
@@ -100,19 +98,17 @@ struct Folded {
 }
 
 impl Folded {
-    /// Folds a record. If that cannot be, says why; nothing, if a newer version of Daybook wrote it.
-    fn take(&mut self, record: &Recorded) -> Result<(), Option<String>> {
+    /// Folds a record. If that cannot be, says why: the engine goes on from a snapshot of its own form without reading what is
+    /// before it, so one that nobody can compare is as bad as one that is wrong.
+    fn take(&mut self, record: &Recorded) -> Result<(), String> {
         // Records that a run begins behind are not looked at otherwise.
         if !record.is_intact() {
-            return Err(Some(format!("position {} was changed after it was recorded", record.position)));
+            return Err(format!("position {} was changed after it was recorded", record.position));
         }
-        let events = record.decode().map_err(|error| match error {
-            DecodeError::Unknown { .. } => None,
-            error => Some(format!("position {}: {error}", record.position)),
-        })?;
+        let events = record.decode().map_err(|error| format!("position {}: {error}", record.position))?;
         // A state that broke in between is not looked at again.
         let folded = catch_unwind(AssertUnwindSafe(|| events.iter().for_each(|event| self.state.evolve(event))));
-        folded.map_err(|_| Some(format!("position {} cannot be folded", record.position)))?;
+        folded.map_err(|_| format!("position {} cannot be folded", record.position))?;
         (self.sequence, self.position) = (record.event.sequence, record.position);
         Ok(())
     }

@@ -118,6 +118,25 @@ async fn what_a_snapshot_says_must_be_there_and_readable_and_of_other_versions_i
 }
 
 #[tokio::test]
+async fn a_state_behind_an_event_that_this_version_does_not_know_cannot_be_compared_and_that_is_found() {
+    let mut pen = pen();
+    // The last event of the account is one of tomorrow; the engine would still go on from a snapshot behind it.
+    pen.last().event_type = "AccountWasHallmarked".into();
+    let folder = TempDir::new().unwrap();
+    let log: Arc<dyn Log> = Arc::new(sqlite(folder.path()));
+    log.append(0, pen.events().to_vec()).await.unwrap();
+    assert_eq!(found(&log, 1).await, (0, 0, vec![]), "the event itself is carried");
+    let state = State::absent("account").unwrap();
+    let (state_version, state) = (state.version(), serde_json::to_string(&state).unwrap());
+    log.save_snapshots(vec![Snapshot { stream: account(), sequence: 2, state_version, state }]).await.unwrap();
+    let (compared, left_out, found) = found(&log, 1).await;
+    assert_eq!((compared, left_out, found.len()), (1, 0, 1), "{found:?}");
+    let (position, rule, message) = &found[0];
+    assert_eq!((*position, *rule), (27, Rule::Snapshot));
+    assert!(message.contains("at sequence 2 cannot be compared: position 27: "), "{message}");
+}
+
+#[tokio::test]
 async fn the_report_says_how_many_snapshots_there_were_also_of_a_run_behind_a_head_and_of_an_export() {
     let desk = Desk::with(&pen()).await;
     let url = desk.log.strip_prefix("sqlite:").unwrap().to_owned();
