@@ -59,7 +59,8 @@ impl EvidenceCheckArgs {
 }
 
 /// What no digest and no signature in a pack bears out.
-const CLAIMED: &str = "only said by whoever made the pack: verify.json and the trial balance";
+const CLAIMED: &str = "only said by whoever made the pack: verify.json, the trial balance, that no change of rights is left out, \
+                       index.html, and the times and the id of the log in manifest.json";
 
 /// That a proof is about this pack, and about the last one if that is known.
 fn belongs(proof: &Consistency, manifest: &EvidenceManifest, since: Option<&EvidenceManifest>) -> Result<(), String> {
@@ -166,7 +167,7 @@ impl Checked {
         let changes: Vec<RightsChange> = pack.json(RIGHTS)?;
         let root = from_hex(&manifest.root).ok_or_else(|| "the root of the manifest is not a hash".to_owned());
         let result = root.and_then(|root| changes.iter().try_for_each(|change| change.check(manifest.to, root)));
-        self.says(format!("{} changes of rights are in the log", changes.len()), result);
+        self.says(format!("{} changes of rights are in the log, and their words are right", changes.len()), result);
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl RightsChange {
         }
     }
 
-    /// Whether its digest is that of its fields, and the path leads from it to the root.
+    /// Whether its digest is that of its fields, the path leads from it to the root, and its words are what the record says.
     ///
     /// # Errors
     /// What is not so.
@@ -69,7 +69,11 @@ impl RightsChange {
         let path = path.collect::<Result<Vec<Node>, _>>()?;
         let index = self.position.checked_sub(1).ok_or("there is no position 0")?;
         let proven = notary::check_inclusion(record.digest, index, size, &path, root);
-        proven.map_err(|error| format!("position {}: {error}", self.position))
+        proven.map_err(|error| format!("position {}: {error}", self.position))?;
+        match sentence(&record) {
+            words if words == self.sentence => Ok(()),
+            words => Err(format!("position {}: this version of daybook-replay reads in it: {words}", self.position)),
+        }
     }
 }
 

@@ -167,10 +167,11 @@ async fn whatever_is_changed_in_a_pack_is_named_even_if_the_manifest_was_made_to
     let text = |from: &'static str, to: &'static str| {
         move |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replacen(from, to, 1).into_bytes()
     };
-    let cases: [(&str, Change, bool, &str); 4] = [
+    let cases: [(&str, Change, bool, &str); 5] = [
         ("trial-balance.csv", Box::new(text("4800", "4900")), false, "trial-balance.csv was changed"),
         ("digests.bin", Box::new(flip), true, "their root is"),
         ("rights.json", Box::new(text("\\\"support\\\"", "\\\"finance\\\"")), true, "changes of rights are in the log"),
+        ("rights.json", Box::new(text("\"sentence\": \"", "\"sentence\": \"not ")), true, "reads in it: "),
         ("consistency.json", Box::new(text("\"old_size\": 27", "\"old_size\": 26")), true, "begins with that of 26"),
     ];
     for (name, change, with_manifest, expected) in cases {
