@@ -77,7 +77,8 @@ impl EvidenceArgs {
         }
         let key = self.sign_with.as_deref().map(signing_key).transpose()?;
         let since = self.since.as_deref().map(|since| EvidencePack::open(since)?.manifest()).transpose()?;
-        let asked = Evidence { heads, keys: self.keys.known()?.unwrap_or_default(), key, since, log_end };
+        let (keys, is_past) = (self.keys.known()?.unwrap_or_default(), self.to.is_some());
+        let asked = Evidence { heads, keys, key, since, log_end, is_past };
         let manifest = evidence_pack(log, &self.out, asked).await?;
         let EvidenceManifest { to, root, ok, files, .. } = &manifest;
         let words = if *ok { "nothing is wrong" } else { "SOMETHING IS WRONG, as the report in it says" };
@@ -100,6 +101,8 @@ pub struct Evidence {
     pub since: Option<EvidenceManifest>,
     /// Where the whole log ends, of which a beginning may be packed; where what is packed ends if that is less.
     pub log_end: Position,
+    /// Whether the log given is one as it was at a moment, which shows none of the snapshots that there are now.
+    pub is_past: bool,
 }
 
 /// Verifies a log and packs the evidence of it. What is wrong with the log is said in the pack, and in what is given back.
@@ -119,7 +122,10 @@ pub async fn evidence_pack(log: Arc<dyn Log>, out: &Path, asked: Evidence) -> Re
             log.id()
         )));
     }
-    let verification = verify(Arc::clone(&log), 1, Some(end.position), since).await?;
+    let mut verification = verify(Arc::clone(&log), 1, Some(end.position), since).await?;
+    if asked.is_past {
+        verification.snapshots = None;
+    }
     let leaves = digests_of(&log, end.position).await?;
     let root = notary::root(&leaves, end.position).map_err(not_whole)?;
     let heads = Heads::check(&asked, &leaves, end.position, root);

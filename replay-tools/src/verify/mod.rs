@@ -30,7 +30,6 @@ use self::{
     head::{HeadArgs, Known},
     reading::{Step, read},
     record::{Checked, Schemas, check},
-    snapshots::Compared,
 };
 pub use self::{
     finding::{Finding, Rule},
@@ -252,11 +251,10 @@ impl Run {
 
     async fn conclude(mut self, to: Position, progress: &Progress) -> Result<Verification, Failure> {
         self.findings.extend(self.continuity.conclude(&*self.log, ENOUGH).await?);
-        let compared = if self.stopped || self.findings.len() >= ENOUGH {
-            Compared::default()
-        } else {
-            snapshots::compare(&*self.log).await
-        };
+        let compared =
+            if self.stopped || self.findings.len() >= ENOUGH { None } else { Some(snapshots::compare(&*self.log).await) };
+        let snapshots = compared.as_ref().map(|compared| compared.snapshots);
+        let compared = compared.unwrap_or_default();
         let wrong = compared.wrong.into_iter();
         self.findings.extend(wrong.map(|(position, message)| Finding { position, rule: Rule::Snapshot, message }));
         self.findings.sort_by_key(|finding| (finding.position, finding.rule));
@@ -267,7 +265,7 @@ impl Run {
             from: self.from,
             to: if ok { to } else { self.last },
             events: self.events,
-            snapshots: compared.snapshots,
+            snapshots,
             snapshots_left_out: compared.left_out,
             heads: self.known.checked(),
             root: (ok && self.is_whole).then(|| hex(&self.tree.root())),

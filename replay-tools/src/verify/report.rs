@@ -20,8 +20,8 @@ pub struct Verification {
     pub to: Position,
     /// How many events were read.
     pub events: u64,
-    /// How many snapshots, which no digest covers, were held against the events of their streams.
-    pub snapshots: u64,
+    /// How many snapshots, which no digest covers, were held against the events of their streams; none if that was not done.
+    pub snapshots: Option<u64>,
     /// How many were not, because they have the form of another version of Daybook. The engine does not read those either.
     pub snapshots_left_out: u64,
     /// How many heads that were known beforehand the log was held against.
@@ -48,7 +48,7 @@ impl Verification {
             from: 1,
             to: position,
             events: 0,
-            snapshots: 0,
+            snapshots: None,
             snapshots_left_out: 0,
             heads: 0,
             findings: vec![Finding { position, rule: Rule::Positions, message: reason }],
@@ -97,7 +97,10 @@ impl std::fmt::Display for Verification {
             0 => String::new(),
             many => format!("; {many} more were left out: they have the form of another version of Daybook"),
         };
-        writeln!(f, "snapshots: {}{left_out}", self.snapshots)?;
+        match self.snapshots {
+            Some(compared) => writeln!(f, "snapshots: {compared}{left_out}")?,
+            None => writeln!(f, "snapshots: not compared")?,
+        }
         if self.heads > 0 {
             writeln!(f, "heads: {}", self.heads)?;
         }

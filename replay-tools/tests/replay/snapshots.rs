@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use domain::State;
 use event_schemas::{AccountEvent, AccountId, AccountRegistered, AccountRoleGranted, CommerceEvent, StreamId};
 use event_store::{Bookkeeping as _, Log, PostgresLog, Snapshot, SqliteLog};
-use replay_tools::{Rule, verify};
+use replay_tools::{EvidencePack, Rule, verify};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -49,7 +49,7 @@ async fn found(log: &Arc<dyn Log>, from: u64) -> (u64, u64, Vec<(u64, Rule, Stri
     let found = verify(Arc::clone(log), from, None, None).await.unwrap();
     assert_eq!(found.ok, found.findings.is_empty());
     let findings = found.findings.into_iter().map(|finding| (finding.position, finding.rule, finding.message));
-    (found.snapshots, found.snapshots_left_out, findings.collect())
+    (found.snapshots.unwrap(), found.snapshots_left_out, findings.collect())
 }
 
 /// Whatever log it is in, a role that only a snapshot knows of is found, and so is a level of stock.
@@ -150,6 +150,17 @@ async fn the_report_says_how_many_snapshots_there_were_also_of_a_run_behind_a_he
         assert!(desk.text(args).contains("\nsnapshots: 1\n"), "{args:?}");
         assert_eq!(desk.json(args)["snapshots"], json!(1));
     }
+    // A pack of a beginning sees the log as it was, and none of what is kept beside it now.
+    desk.text(&["evidence-pack", "--out", "all.zip"]);
+    desk.text(&["evidence-pack", "--out", "past.zip", "--to", "27"]);
+    let packed = |name: &str| {
+        let report = EvidencePack::open(&desk.path(name)).unwrap().read("verify.json").unwrap();
+        serde_json::from_slice::<Value>(&report).unwrap()
+    };
+    assert_eq!(packed("all.zip")["verification"]["snapshots"], json!(1));
+    let past = packed("past.zip");
+    assert_eq!(past["verification"]["snapshots"], Value::Null);
+    assert!(past["in_words"].as_str().unwrap().contains("\nsnapshots: not compared\n"), "{past}");
     desk.text(&["export", "--out", "shop.jsonl"]);
     assert!(desk.text(&["verify", "--log", "jsonl:shop.jsonl"]).contains("\nsnapshots: 0\n"));
     desk.tamper("UPDATE snapshots SET payload = replace(payload, '[\"customer\"]', '[\"admin\"]')");
@@ -158,4 +169,22 @@ async fn the_report_says_how_many_snapshots_there_were_also_of_a_run_behind_a_he
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(!output.status.success() && said.starts_with("position 27: snapshot: the snapshot of account/"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_had_to_stop_says_that_no_snapshot_was_compared() {
+    let desk = Desk::with(&pen()).await;
+    let log = SqliteLog::open(Path::new(desk.log.strip_prefix("sqlite:").unwrap()), Default::default()).unwrap();
+    let mut more = pen();
+    for number in 100..190 {
+        more.order(number);
+    }
+    log.append(27, more.events()[27..].to_vec()).await.unwrap();
+    log.save_snapshots(vec![snapshot(&log, &account()).await]).await.unwrap();
+    drop(log);
+    desk.tamper("UPDATE events SET digest = zeroblob(32) WHERE position > 27");
+    let args = [&["verify"][..], &["verify", "--json"]];
+    let [words, json] = args.map(|args| String::from_utf8(desk.run(args).stdout).unwrap());
+    assert!(words.contains("100 findings, which was enough to stop") && words.contains("\nsnapshots: not compared\n"), "{words}");
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["snapshots"], Value::Null);
 }
