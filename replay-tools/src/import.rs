@@ -1,6 +1,10 @@
 //! `import`: makes a log of an export again, event by event as it was: positions, ids, times, bytes and digests.
 
-use std::{fs::OpenOptions, io::ErrorKind, path::PathBuf};
+use std::{
+    fs::OpenOptions,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use event_schemas::{Position, Recorded};
@@ -28,7 +32,7 @@ impl ImportArgs {
         let made = Made::at(&self.log.log);
         let (imported, to) = match into(&export, &self.log.log).await {
             Ok(imported) => imported,
-            Err(failure) => return Err(made.away(failure)),
+            Err(failure) => return Err(made.away(failure, &export).await),
         };
         let manifest = export.manifest();
         let (root, there) = (&manifest.root, manifest.events - imported);
@@ -57,22 +61,34 @@ impl Made {
         Self(path.filter(|path| OpenOptions::new().write(true).create_new(true).open(path).is_ok()))
     }
 
-    /// Takes it away after a failure, unless another process has written to it meanwhile.
-    fn away(self, failure: Failure) -> Failure {
-        if let Some(path) = self.0
-            && !matches!(failure, Failure::Append(AppendError::HeadMoved { .. }))
-        {
-            for path in [beside(&path, "-wal"), beside(&path, "-shm"), path] {
-                match std::fs::remove_file(&path) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => {
-                        return Failure::Refused(format!("{failure}; and {} cannot be removed: {error}", path.display()));
-                    }
-                    Ok(()) | Err(_) => {}
+    /// Takes it away after a failure, unless there is anything in it, looked at right before, that is not of the export: another
+    /// process has written to it meanwhile.
+    async fn away(self, failure: Failure, export: &ExportLog) -> Failure {
+        let Some(path) = self.0 else { return failure };
+        if matches!(failure, Failure::Append(AppendError::HeadMoved { .. })) || !is_only(export, &path).await.unwrap_or(false) {
+            let path = path.display();
+            return Failure::Refused(format!(
+                "{failure}; and {path} is left as it is: it may hold what another process has written"
+            ));
+        }
+        for path in [beside(&path, "-wal"), beside(&path, "-shm"), path] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Failure::Refused(format!("{failure}; and {} cannot be removed: {error}", path.display()));
                 }
+                Ok(()) | Err(_) => {}
             }
         }
         failure
     }
+}
+
+/// Whether the log in a file holds a beginning of the export and nothing else.
+async fn is_only(export: &ExportLog, path: &Path) -> Result<bool, Failure> {
+    let log = event_store::open_read_only(&format!("sqlite:{}", path.display())).await?;
+    let (there, from, to) = (log.head().await?.position, export.manifest().from, export.head().await?.position);
+    let is_beside = there > to || (there > 0 && from > 1) || !log.list_snapshots(None, 1).await?.is_empty();
+    if is_beside { Ok(false) } else { compare(export, &*log, from, there).await.map(|()| true) }
 }
 
 /// Appends an export to a log that ends inside it or right before it, and gives how many events were appended.
@@ -117,4 +133,64 @@ async fn compare(export: &ExportLog, log: &dyn Log, from: Position, there: Posit
         after = last.position;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use event_schemas::{Proposed, StreamId, Timestamp};
+    use event_store::MemoryLog;
+    use tempfile::TempDir;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Asked, Format, Selection, export};
+
+    /// An event of a stream of its own. What it says means nothing here.
+    fn event(number: u128) -> Proposed {
+        let at = Timestamp::from_timestamp(1_767_225_600, 0).unwrap();
+        Proposed {
+            event_id: Uuid::from_u128(number),
+            stream: StreamId::new("stock", number.to_string()),
+            sequence: 1,
+            event_type: "StockHallmarked".into(),
+            event_version: 1,
+            payload: "{}".to_owned(),
+            metadata: "{}".to_owned(),
+            recorded_at: at,
+            occurred_at: at,
+            idempotency_scope: None,
+        }
+    }
+
+    /// What becomes of a log that an import had made, which holds these events when it fails.
+    async fn left(events: Vec<Proposed>) -> (bool, String) {
+        let folder = TempDir::new().unwrap();
+        let (log, file) = (MemoryLog::new(), folder.path().join("shop.jsonl"));
+        log.append(0, vec![event(1), event(2), event(3)]).await.unwrap();
+        let asked = Asked { format: Format::Jsonl, from: 1, to: 3, selection: Selection::default(), resume: false };
+        export(&log, &file, asked).await.unwrap();
+        let path = folder.path().join("copy.db");
+        let url = format!("sqlite:{}", path.display());
+        let made = Made::at(&url);
+        let copy = event_store::open(&url).await.unwrap();
+        if !events.is_empty() {
+            copy.append(0, events).await.unwrap();
+        }
+        drop(copy);
+        let failure = Failure::Refused("the disk is full".to_owned());
+        let said = made.away(failure, &ExportLog::open(&file).unwrap()).await.to_string();
+        let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        (names.any(|name| name.to_string_lossy().starts_with("copy.db")), said)
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_import_made_goes_away_unless_another_process_has_written_to_it() {
+        let away = (false, "the disk is full".to_owned());
+        assert_eq!(left(vec![]).await, away);
+        assert_eq!(left(vec![event(1), event(2)]).await, away);
+        for events in [vec![event(9)], vec![event(1), event(9)], (1..=4).map(event).collect()] {
+            let (is_there, said) = left(events).await;
+            assert!(is_there && said.contains("is left as it is"), "{said}");
+        }
+    }
 }
