@@ -21,7 +21,7 @@ const SHOP_NAME: &str = "Daybook";
 /// Who signs tokens of a shop that was not told how it is reached.
 const ISSUER: &str = "daybook";
 /// Where the vault holds who signs tokens, so that `daybook token` says the same as the shop that is being served.
-const ISSUER_NAME: &str = "setting/issuer";
+pub(crate) const ISSUER_NAME: &str = "setting/issuer";
 /// Who sends mails unless `DAYBOOK_MAIL_FROM` says so.
 const MAIL_FROM: &str = "Daybook <daybook@localhost>";
 /// How often a setting is written when others write it at the same time.
