@@ -154,8 +154,8 @@ pub struct ServeArgs {
     #[arg(long, env = "DAYBOOK_AS_OF", value_name = "POSITION|TIME", requires = "read_only")]
     pub as_of: Option<Moment>,
     /// Go on with a new vault though the one that the log needs is lost, and with it accounts and all that it sealed. To be given
-    /// once
-    #[arg(long, conflicts_with = "read_only")]
+    /// once; with --read-only, which writes nothing, each time
+    #[arg(long)]
     pub accept_new_vault: bool,
     /// Whether a second person has to agree that a person be erased
     #[arg(long, env = "DAYBOOK_ERASURE_APPROVAL")]

@@ -21,6 +21,7 @@ use crate::{
     accounts::{self, AccountsError, Setup},
     audit_log::AuditLog,
     data_folder::DataFolder,
+    lost_vault,
     metrics::Metrics,
     net::Door,
     rights::LogRights,
@@ -85,6 +86,9 @@ pub(crate) async fn open(config: &ServeConfig, folder: &DataFolder, public_url: 
     let vault = vault_of(config, folder).await?;
     let url = config.events.clone().unwrap_or_else(|| folder.sqlite_url("events.db"));
     let present = event_store::open_read_only(&url).await?;
+    if !config.accept_new_vault {
+        lost_vault::must_fit(&vault, &*present).await?;
+    }
     let moment = match config.as_of {
         Some(moment) => moment,
         None => Moment::Position(present.head().await?.position),

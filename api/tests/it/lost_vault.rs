@@ -50,6 +50,12 @@ async fn a_vault_that_is_gone_is_not_replaced_unless_that_is_accepted() {
         .unwrap();
     assert!(token.status.success());
     refused(folder.path()).await;
+    // Who only looks is told too.
+    let look = |accept_new_vault| ServeConfig { read_only: true, accept_new_vault, ..config(folder.path()) };
+    let told = api::start(look(false)).await.err().unwrap();
+    assert!(matches!(told, StartError::Accounts(AccountsError::VaultLost { .. })), "{told}");
+    api::start(look(true)).await.unwrap().shutdown().await;
+    refused(folder.path()).await;
 
     moved(folder.path(), new.path());
     moved(away.path(), folder.path());
