@@ -1,6 +1,6 @@
 //! The verb `daybook import`: opens the shop's log, brings a source in, and prints the reconciliation.
 
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
 
 use clap::Args;
 use engine::{Engine, Limits, LogClock, SystemIds};
@@ -9,7 +9,7 @@ use vault::Persons;
 use crate::{
     accounts,
     cli::ShopArgs,
-    data_folder::{DataFolder, FolderUse},
+    data_folder::{DataFolder, DataFolderError, FolderUse},
     import::{ImportSource, Progress, Reconciliation, import},
     lost_vault, start_logging,
 };
@@ -42,7 +42,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(args: ImportArgs) -> Result<(), Failure> {
     start_logging(args.shop.log_format, &args.shop.log_level)?;
     // What is elsewhere as well belongs together with the key in the folder.
-    let is_new = !args.shop.data.exists() && args.shop.events.is_none() && args.shop.vault.is_none();
+    let is_alone = args.shop.events.is_none() && args.shop.vault.is_none();
+    let is_new = is_alone && is_made(&args.shop.data)?;
     let folder = DataFolder::create(&args.shop.data)?;
     let _lock = folder.lock(FolderUse::of(&[&args.shop.events]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -80,12 +81,26 @@ async fn bring_in(args: &ImportArgs, folder: &DataFolder) -> Result<Reconciliati
     Ok(result?)
 }
 
+/// Makes a folder; whether it was made here: one that was there, whatever it holds, is not to be removed.
+fn is_made(path: &Path) -> Result<bool, DataFolderError> {
+    let unusable = |error| DataFolderError::Unusable(path.to_owned(), error);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(unusable)?;
+    }
+    match std::fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
 /// Whether nothing was brought into a folder that was made for it: nobody is to serve the empty shop in there. An import that
 /// came further is gone on with by the next.
 async fn is_empty(folder: &DataFolder) -> bool {
     match event_store::open_read_only(&folder.sqlite_url("events.db")).await {
         Ok(log) => log.head().await.is_ok_and(|head| head.position == 0),
-        Err(_) => !folder.file("events.db").exists(),
+        // What cannot be looked at is not known to be nothing.
+        Err(_) => folder.has("events.db").is_ok_and(|there| !there),
     }
 }
 
@@ -94,4 +109,38 @@ fn tell(progress: Progress) {
     let Progress { rows, rows_total, events, elapsed } = progress;
     let seconds = elapsed.as_secs_f64().max(0.001);
     eprintln!("{rows} of {rows_total} rows, {events} events, {:.0} rows/s", rows as f64 / seconds);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_folder_that_was_made_for_the_import_and_is_known_to_hold_nothing_may_go() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("shops").join("tea");
+        assert!(is_made(&path).unwrap());
+        assert!(!is_made(&path).unwrap(), "it was there");
+        let file = scratch.path().join("note");
+        std::fs::write(&file, "").unwrap();
+        assert!(!is_made(&file).is_ok_and(|made| made));
+        assert!(is_made(&file.join("tea")).is_err());
+
+        let folder = DataFolder::existing(&path).unwrap();
+        assert!(is_empty(&folder).await, "no log was made");
+        drop(event_store::open(&folder.sqlite_url("events.db")).await.unwrap());
+        assert!(is_empty(&folder).await, "nothing is in it");
+        let unreadable = DataFolder::create(&scratch.path().join("unreadable")).unwrap();
+        std::fs::write(unreadable.file("events.db"), "what is this").unwrap();
+        assert!(!is_empty(&unreadable).await, "it may hold anything");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_log_that_cannot_be_looked_for_may_be_there() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(scratch.path()).unwrap();
+        std::os::unix::fs::symlink("events.db", folder.file("events.db")).unwrap();
+        assert!(!folder.file("events.db").exists() && !is_empty(&folder).await);
+    }
 }
