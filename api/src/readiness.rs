@@ -1,7 +1,10 @@
 //! Whether requests can be answered, and what is wrong when they cannot: one code for each kind of trouble, each with a
 //! run-book in `docs/runbooks.md`.
 
-use std::time::Duration;
+use std::{
+    sync::{Weak, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use event_store::{Head, ReadError};
 use projections::{ProjectionState, ProjectionStatus};
@@ -11,6 +14,8 @@ use crate::shop::Shop;
 
 /// How long the log may take to say where it ends.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the vault still has its key.
+const KEY_CHECK: Duration = Duration::from_secs(5);
 /// How many events the views may lack before a load balancer should prefer another node.
 const MOST_LAG: u64 = 10_000;
 /// How far this machine's clock may be off from the log's before it is told, in seconds. It is corrected either way.
@@ -78,6 +83,11 @@ impl Shop {
             let message = format!("{reason}: nothing is decided here until this node is started again; see the run-book first");
             troubles.push(Trouble::serious("LOG_LOST_EVENTS", message));
         }
+        if self.vault_key_replaced.load(Relaxed) {
+            let message = "the vault was given another key: nobody can log in here, and nothing personal be read or written, until \
+                           this node is started again with the new key";
+            troubles.push(Trouble::serious("VAULT_KEY_REPLACED", message));
+        }
         if let Some(status) = self.notary.as_ref().map(|notary| notary.notary.status()) {
             let trouble = |code, reason: Option<String>| reason.map(|reason| Trouble::warning(code, reason));
             troubles.extend(trouble("NOTARY_BROKEN", status.broken));
@@ -106,6 +116,21 @@ impl Shop {
             troubles.push(Trouble::warning("DEAD_LETTERS", format!("{letters} pieces of work failed and wait for an operator")));
         }
         troubles
+    }
+}
+
+/// Looks now and again whether the vault still has the key that this node knows. While it cannot be reached, nothing is said: what
+/// needs no vault goes on.
+pub(crate) async fn watch_vault_key(shop: Weak<Shop>) {
+    while let Some(vault) = shop.upgrade().map(|shop| shop.vault.clone()) {
+        let asked = vault.has_our_key().await;
+        if let (Some(shop), Ok(has_ours)) = (shop.upgrade(), asked)
+            && !shop.vault_key_replaced.swap(!has_ours, Relaxed)
+            && !has_ours
+        {
+            tracing::error!(vault = vault.name(), "the vault was given another key: restart this node with it");
+        }
+        tokio::time::sleep(KEY_CHECK).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -30,6 +30,7 @@ use crate::{
     net::{self, Door, Serving, TransportConfig, TransportError},
     notary::{self, NotaryArgs, NotaryError},
     persons::{self, Retention},
+    readiness,
     rights::LogRights,
     shop::Shop,
     webhook_directory::ViewDirectory,
@@ -286,6 +287,7 @@ async fn open(
         access_log,
         audit_log,
         vault,
+        vault_key_replaced: AtomicBool::new(false),
         persons,
         erasure_approval: config.erasure_approval,
         metrics: Metrics::default(),
@@ -311,6 +313,7 @@ async fn open(
 fn look_after(shop: &Arc<Shop>, retention: Option<Retention>) -> Vec<JoinHandle<()>> {
     let shop = || Arc::downgrade(shop);
     tokio::spawn(keep_time(shop()));
+    tokio::spawn(readiness::watch_vault_key(shop()));
     tokio::spawn(Door::sweep(shop(), |shop| &shop.door));
     let kept = [tokio::spawn(keep_vault(shop())), tokio::spawn(persons::keep_erased(shop()))];
     kept.into_iter().chain(retention.map(|rule| tokio::spawn(persons::keep_short(shop(), rule)))).collect()

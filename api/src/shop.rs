@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use domain::StoreConfig;
@@ -34,6 +37,8 @@ pub(crate) struct Shop {
     pub(crate) audit_log: Arc<AuditLog>,
     /// Secrets and personal data of accounts.
     pub(crate) vault: Vault,
+    /// Whether the vault was given another key since this node opened it.
+    pub(crate) vault_key_replaced: AtomicBool,
     /// Whose keys seal and open personal data.
     pub(crate) persons: Persons,
     /// Whether a second person has to agree that a person be erased.

@@ -176,6 +176,17 @@ impl Vault {
         self.store.purge().await
     }
 
+    /// Whether the vault still has the key that it was opened with. If not, this process has to be started with the new one.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub async fn has_our_key(&self) -> Result<bool, VaultError> {
+        match self.store.has_our_key().await {
+            Err(VaultError::KeyReplaced(_)) => Ok(false),
+            asked => asked,
+        }
+    }
+
     /// A fingerprint of a text under a key derived from the vault key (HMAC-SHA256, 64 hexadecimal digits): for names made of
     /// personal data, such as `email/<fingerprint>`. Fingerprints of different purposes have nothing to do with each other.
     pub fn blind(&self, purpose: &str, text: &str) -> String {

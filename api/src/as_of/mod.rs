@@ -2,7 +2,7 @@
 
 mod scratch;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use domain::StoreConfig;
 use engine::{Clock as _, Engine, Limits, LogClock, Processes, SystemIds};
@@ -24,6 +24,7 @@ use crate::{
     lost_vault,
     metrics::Metrics,
     net::Door,
+    readiness,
     rights::LogRights,
     serve::{Opened, keep_time},
     shop::Shop,
@@ -118,6 +119,7 @@ pub(crate) async fn open(config: &ServeConfig, folder: &DataFolder, public_url: 
         persons: Persons::new(vault.clone()),
         erasure_approval: false,
         vault,
+        vault_key_replaced: AtomicBool::new(false),
         metrics: Metrics::default(),
         config: Arc::new(folder.settings::<StoreConfig>()?),
         cors_origins: config.cors_origins.clone(),
@@ -133,6 +135,7 @@ pub(crate) async fn open(config: &ServeConfig, folder: &DataFolder, public_url: 
     };
     let shop = Arc::new(shop);
     tokio::spawn(keep_time(Arc::downgrade(&shop)));
+    tokio::spawn(readiness::watch_vault_key(Arc::downgrade(&shop)));
     tokio::spawn(Door::sweep(Arc::downgrade(&shop), |shop| &shop.door));
     Ok((shop, runner, vec![recorder, auditor]))
 }

@@ -3,9 +3,12 @@
 use std::{
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
-use crate::server::Server;
+use vault::{Vault, VaultKey};
+
+use crate::server::{Server, parts};
 
 fn daybook(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_daybook")).env("DAYBOOK_DATA", folder).args(args).output().unwrap()
@@ -56,4 +59,23 @@ async fn no_key_is_made_for_a_vault_that_has_one() {
     }
     std::fs::rename(&kept, &key).unwrap();
     assert!(daybook(folder.path(), &["token", "--role", "admin"]).status.success());
+}
+
+#[tokio::test]
+async fn a_node_whose_vault_was_given_another_key_is_not_ready() {
+    let server = Server::start().await;
+    let ready = async || parts(server.client.get(server.url("/health/ready")).send().await.unwrap()).await;
+    let folder = server.folder.path();
+    let key = VaultKey::from_base64(&std::fs::read_to_string(folder.join("vault.key")).unwrap()).unwrap();
+    // On a machine whose node does not hold this folder.
+    let vault = Vault::open(&format!("sqlite:{}", folder.join("vault.db").display()), key).await.unwrap();
+    vault.rekey(&VaultKey::generate()).await.unwrap();
+    let told = async || loop {
+        let (status, _, report) = ready().await;
+        if report["problems"].to_string().contains("VAULT_KEY_REPLACED") {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(60), told()).await.unwrap(), 503);
 }

@@ -91,7 +91,9 @@ async fn a_node_that_goes_on_with_the_old_key_changes_nothing_and_what_was_ackno
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(left_running.has_our_key().await.unwrap());
     other.rekey(&another()).await.unwrap();
+    assert!(!left_running.has_our_key().await.unwrap());
     let vault = Vault::open(&place.0, another()).await.unwrap();
     for (writer, (written, refusal)) in writers.join_all().await {
         assert!(matches!(refusal, VaultError::KeyReplaced(_)), "{refusal}");
@@ -103,6 +105,7 @@ async fn a_node_that_goes_on_with_the_old_key_changes_nothing_and_what_was_ackno
     }
     let replaced = |error: VaultError| assert!(matches!(error, VaultError::KeyReplaced(_)), "{error}");
     let note = vault.get::<i32>("note/0001").await.unwrap().unwrap();
+    assert!(vault.has_our_key().await.unwrap());
     replaced(left_running.get::<i32>("note/0001").await.unwrap_err());
     replaced(left_running.list::<i32>("note/", None, 10).await.unwrap_err());
     replaced(left_running.put("note/0001", Some(note.version), &5, None).await.unwrap_err());
