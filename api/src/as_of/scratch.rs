@@ -74,13 +74,14 @@ async fn same_history(path: &Path, log: &dyn Log, shown: &Shown) -> Result<(), S
 }
 
 /// Removes the views of all moments but those that were looked at last: anybody can have them built again. What a process has
-/// open stays.
+/// open stays, and so does whatever else is there: only the views of a moment have a note.
 fn forget_old(moments: &Path) -> io::Result<()> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(moments)? {
         let path = entry?.path();
-        let noted = std::fs::metadata(path.join(HISTORY)).or_else(|_| std::fs::metadata(&path));
-        found.push((noted.and_then(|noted| noted.modified())?, path));
+        if let Ok(note) = std::fs::metadata(path.join(HISTORY)) {
+            found.push((note.modified()?, path));
+        }
     }
     found.sort_unstable();
     let old = found.len().saturating_sub(KEPT);
@@ -181,6 +182,11 @@ mod tests {
             runner
         };
         let there = || (1..=9).filter(|day| path(*day).join("views.db").exists()).collect::<BTreeSet<_>>();
+        // Of somebody else, and older than all.
+        let moments = folder.file("as-of");
+        std::fs::create_dir_all(moments.join("kept-here")).unwrap();
+        std::fs::write(moments.join("kept-here").join("notes"), "mine").unwrap();
+        std::fs::write(moments.join("a-file"), "mine").unwrap();
         let in_use = look(1).await;
         for day in 2..=7 {
             look(day).await.stop().await;
@@ -189,5 +195,6 @@ mod tests {
         in_use.stop().await;
         look(8).await.stop().await;
         assert_eq!(there(), [5, 6, 7, 8].into());
+        assert!(moments.join("a-file").exists() && moments.join("kept-here").join("notes").exists());
     }
 }
