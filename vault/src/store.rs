@@ -61,7 +61,7 @@ pub(crate) trait Store: Send + Sync {
     async fn list(&self, range: Range, now: Moment) -> Result<Vec<Row>, VaultError>;
     /// Whether the vault still has the key that it was opened with.
     async fn has_our_key(&self) -> Result<bool, VaultError>;
-    /// Removes what has expired, whoever sealed it; how many rows that were.
+    /// Removes what has expired; how many rows that were. It may be refused when the key was replaced.
     async fn sweep(&self, now: Moment) -> Result<u64, VaultError>;
     /// Makes what was removed or replaced go from the disk, as far as the database can.
     async fn purge(&self) -> Result<(), VaultError>;
