@@ -303,6 +303,9 @@ impl Follower {
     fn kept(&mut self, fault: Fault) -> Fault {
         if matches!(fault, Fault::Damaged(_)) {
             with(&self.tree, |tree| *tree = None);
+            // Nobody is given tiles of it before they were held against their head; those made anew are signed at once.
+            self.signed_at = None;
+            self.told.send_modify(|status| status.size = 0);
         }
         if let Fault::Broken(reason) = &fault
             && self.broken.is_none()
@@ -335,6 +338,8 @@ impl Follower {
 
 /// Adds digests to a tree that ends with the one that was seen again, and holds it against the roots that it comes to.
 fn take(tree: &mut TileWriter, seen: Option<Node>, digests: Vec<Node>, known: &mut BTreeMap<u64, Node>) -> Result<(), Fault> {
+    // First what could not be written before: no more than a page waits for a disk that is full.
+    tree.write_full()?;
     let size = tree.size();
     if tree.last()? != seen {
         return Err(Fault::Broken(format!("position {size} holds another event than before")));
@@ -374,5 +379,23 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_a_page_waits_for_a_disk_that_takes_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        // A file stands where its folder should be.
+        let path = scratch.path().join("notary");
+        std::fs::write(&path, "").unwrap();
+        let mut tree = TileWriter::new(TileFolder::new(&path));
+        let mut take = |seen| take(&mut tree, seen, vec![[7; 32]; 600], &mut BTreeMap::new()).map_err(|_| tree.size());
+        assert_eq!([take(None), take(Some([7; 32])), take(Some([7; 32]))], [Err(600); 3]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((take(Some([7; 32])), tree.size()), (Ok(()), 1200));
     }
 }

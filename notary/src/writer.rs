@@ -4,7 +4,7 @@
 //! the shop, whose log is on the same disk. So a process that dies leaves the last head with all its tiles, and a power cut
 //! leaves the last head and any of them torn: who opens the folder holds all tiles against the head, and has them made anew.
 
-use std::{io, path::Path};
+use std::{collections::VecDeque, io, path::Path};
 
 use crate::{
     Hashes, Node, SignedCheckpoint, TILE_HEIGHT, TILE_WIDTH, Tile, TileError, TileFolder,
@@ -21,7 +21,7 @@ pub(crate) struct TileWriter {
     /// The hashes of the tile at the right edge of each level: fewer than 256.
     edge: Vec<Vec<Node>>,
     /// Full tiles that are not written yet.
-    waiting: Vec<(Tile, Vec<Node>)>,
+    waiting: VecDeque<(Tile, Vec<Node>)>,
     /// The tiles at the edge that the last head rests upon.
     partial: Vec<Tile>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct TileWriter {
 impl TileWriter {
     /// An empty tree, whose tiles take the place of what the folder has.
     pub(crate) fn new(folder: TileFolder) -> Self {
-        Self { folder, files: Box::new(Disk), size: 0, edge: Vec::new(), waiting: Vec::new(), partial: Vec::new() }
+        Self { folder, files: Box::new(Disk), size: 0, edge: Vec::new(), waiting: VecDeque::new(), partial: Vec::new() }
     }
 
     /// The tree of a folder as it was at a size, whose tiles are all held against the root that it had.
@@ -84,7 +84,7 @@ impl TileWriter {
                 // How many tiles of this level are full now, without this one.
                 let index = (self.size >> (u32::from(TILE_HEIGHT) * (level as u32 + 1))) - 1;
                 next = Some(fold(&hashes));
-                self.waiting.push((Tile { level: level as u8, index, width: TILE_WIDTH }, hashes));
+                self.waiting.push_back((Tile { level: level as u8, index, width: TILE_WIDTH }, hashes));
                 level += 1;
             }
         }
@@ -95,9 +95,9 @@ impl TileWriter {
     /// # Errors
     /// [`TileError::File`]
     pub(crate) fn write_full(&mut self) -> Result<(), TileError> {
-        while let Some((tile, hashes)) = self.waiting.first() {
+        while let Some((tile, hashes)) = self.waiting.front() {
             self.write(*tile, hashes)?;
-            self.waiting.remove(0);
+            self.waiting.pop_front();
         }
         Ok(())
     }
