@@ -19,7 +19,7 @@ mod tile;
 mod tree;
 mod writer;
 
-pub use self::notary::{Notary, NotaryConfig, NotaryStatus, SignError, Signer};
+pub use self::notary::{Notary, NotaryConfig, NotaryStatus, SignError, Signer, TellError, ToldTile};
 pub use checkpoint::{Checkpoint, SignedCheckpoint, read_heads};
 pub use folder::{HeadError, TileFolder};
 pub use keys::{KeyPeriod, KnownKeys};

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    KnownKeys, Node, SignedCheckpoint, SigningKey, TileFolder,
+    HeadError, KnownKeys, Node, SignedCheckpoint, SigningKey, Tile, TileError, TileFolder,
     follow::{Follower, with},
     writer::TileWriter,
 };
@@ -88,6 +88,32 @@ pub enum SignError {
     Unavailable(String),
 }
 
+/// A tile that the last head rests upon, to be told to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldTile {
+    /// Its hashes, 32 bytes each.
+    pub bytes: Vec<u8>,
+    /// Whether this process has held it against a signed head. Of what another process keeps it cannot know.
+    pub is_held: bool,
+}
+
+/// Why a tile cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum TellError {
+    /// The last head has no such tile.
+    #[error("there is no such tile below the last head")]
+    NoTile,
+    /// The tiles were not held against the last head yet, or do not have its root: a power cut may have left anything.
+    #[error("the tiles were not held against their head yet")]
+    NotHeld,
+    /// The last head cannot be read.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The tile cannot be read.
+    #[error(transparent)]
+    Tile(TileError),
+}
+
 /// Somebody who waits for a head.
 pub(crate) type Ask = oneshot::Sender<Result<SignedCheckpoint, SignError>>;
 
@@ -125,6 +151,27 @@ impl Notary {
     /// How it is doing.
     pub fn status(&self) -> NotaryStatus {
         self.status.borrow().clone()
+    }
+
+    /// A tile that the last head rests upon. Beyond it there may be tiles of a history that was never signed: those are nobody's
+    /// to keep.
+    ///
+    /// # Errors
+    /// [`TellError`]
+    pub fn tile(&self, tile: Tile) -> Result<ToldTile, TellError> {
+        let size = self.folder.head()?.ok_or(TellError::NoTile)?.unchecked().size;
+        if !tile.is_within(size) {
+            return Err(TellError::NoTile);
+        }
+        let status = self.status();
+        if status.size < size && !status.is_elsewhere {
+            return Err(TellError::NotHeld);
+        }
+        match self.folder.bytes(tile) {
+            Ok(bytes) => Ok(ToldTile { bytes, is_held: !status.is_elsewhere }),
+            Err(TileError::Missing(_)) => Err(TellError::NoTile),
+            Err(error) => Err(TellError::Tile(error)),
+        }
     }
 
     /// The root of the first `size` events; none while the notary has not come so far, or does not keep the tree itself.

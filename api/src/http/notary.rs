@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use notary::{Tile, TileError};
+use notary::{TellError, Tile};
 
 use crate::{
     access::Permission,
@@ -19,7 +19,7 @@ use crate::{
 
 /// What never changes may be kept for a year.
 const FOR_GOOD: &str = "public, max-age=31536000, immutable";
-/// A tile that still grows is soon of no use.
+/// A tile that still grows is soon of no use, and one that was not held against its head may be wrong.
 const BRIEFLY: &str = "public, max-age=60";
 /// A head is asked for again each time.
 const NEVER: &str = "no-cache";
@@ -63,38 +63,19 @@ pub(crate) async fn sign(State(shop): State<Arc<Shop>>, headers: HeaderMap) -> R
     }
 }
 
-/// `GET /notary/tile/…`: the hashes of a tile, 32 bytes each.
+/// `GET /notary/tile/…`: the hashes of a tile, 32 bytes each. For good is only what was held against a signed head here.
 pub(crate) async fn tile(State(shop): State<Arc<Shop>>, Path(path): Path<String>) -> Response {
     let Ok(tile) = format!("tile/{path}").parse::<Tile>() else { return StatusCode::NOT_FOUND.into_response() };
-    match tokio::task::spawn_blocking(move || read_tile(&shop, tile)).await {
-        Ok(Ok(bytes)) => {
-            let keep = if tile.is_full() { FOR_GOOD } else { BRIEFLY };
-            ([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, keep)], bytes).into_response()
+    let told = move || shop.notary.as_ref().map_or(Err(TellError::NoTile), |notary| notary.notary.tile(tile));
+    match tokio::task::spawn_blocking(told).await {
+        Ok(Ok(told)) => {
+            let keep = if tile.is_full() && told.is_held { FOR_GOOD } else { BRIEFLY };
+            ([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, keep)], told.bytes).into_response()
         }
-        Ok(Err(None)) => StatusCode::NOT_FOUND.into_response(),
-        Ok(Err(Some(reason))) => unavailable(&reason),
+        Ok(Err(TellError::NoTile)) => StatusCode::NOT_FOUND.into_response(),
+        Ok(Err(error)) => unavailable(&error),
         Err(error) => unavailable(&error),
     }
-}
-
-/// The bytes of a tile that the last head rests upon; why they cannot be told, or nothing if there is no such tile.
-fn read_tile(shop: &Shop, tile: Tile) -> Result<Vec<u8>, Option<String>> {
-    let notary = &shop.notary.as_ref().ok_or(None)?.notary;
-    let head = notary.folder().head().map_err(|error| Some(error.to_string()))?.ok_or(None)?;
-    let size = head.unchecked().size;
-    // Beyond the last head there may be tiles of a history that was never signed: those are not to be kept for good.
-    if !tile.is_within(size) {
-        return Err(None);
-    }
-    // Of tiles that were not held against their head yet, a power cut may have left anything.
-    let status = notary.status();
-    if status.size < size && !status.is_elsewhere && status.broken.is_none() {
-        return Err(Some("the tiles are being held against their head".to_owned()));
-    }
-    notary.folder().bytes(tile).map_err(|error| match error {
-        TileError::Missing(_) => None,
-        error => Some(error.to_string()),
-    })
 }
 
 /// `GET /notary/keys`: the keys that heads are checked with, and the sizes that each signs.

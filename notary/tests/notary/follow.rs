@@ -1,9 +1,19 @@
 //! Following a log: as it grows, over restarts, and when it is not any more what was signed.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use event_store::{Log, MemoryLog, SqliteLog};
-use notary::{Notary, SignError, SigningKey, TileFolder, check_consistency, consistency, read_heads};
+use notary::{
+    KnownKeys, Notary, SignError, Signer, SigningKey, TellError, Tile, TileFolder, check_consistency, consistency, read_heads,
+};
 
 use crate::facts::{ORIGIN, config, events, grow, key, root_of, start, until};
 
@@ -83,6 +93,63 @@ async fn damaged_tiles_are_made_anew_from_a_log_that_is_still_what_was_signed() 
             assert_eq!(std::fs::read(&tile).unwrap(), bytes, "{}", tile.display());
         }
     }
+}
+
+/// A key in a vault that may be away.
+#[derive(Default)]
+struct Away(AtomicBool);
+
+#[async_trait]
+impl Signer for Away {
+    async fn key(&self, size: u64) -> Result<Option<SigningKey>, String> {
+        key().key(size).await
+    }
+
+    async fn known(&self) -> Result<KnownKeys, String> {
+        if self.0.load(SeqCst) { Err("the vault is away".to_owned()) } else { key().known().await }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tiles_that_are_damaged_meanwhile_are_told_to_nobody_and_signed_at_once_when_they_are_made_anew() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 512).await;
+    let hourly = notary::NotaryConfig { interval: Duration::from_secs(3600), ..config(scratch.path()) };
+    let away = Arc::new(Away::default());
+    let notary = Notary::start(Arc::clone(&log), away.clone(), hourly);
+    until(&notary, |status| status.signed == 512).await;
+    let tile: Tile = "tile/0/000".parse().unwrap();
+    let told = notary.tile(tile).unwrap();
+    assert!(told.is_held);
+
+    away.0.store(true, SeqCst);
+    std::fs::write(scratch.path().join("tile/0/001"), [1; 31]).unwrap();
+    grow(&*log, 1).await;
+    let status = until(&notary, |status| status.trouble.as_ref().is_some_and(|trouble| trouble.contains("away"))).await;
+    assert_eq!((status.size, status.signed), (0, 512));
+    assert!(matches!(notary.tile(tile), Err(TellError::NotHeld)));
+    away.0.store(false, SeqCst);
+    until(&notary, |status| status.signed == 513).await;
+    assert_eq!(notary.tile(tile).unwrap(), told);
+    notary.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_log_that_is_not_what_was_signed_no_tile_is_told_that_was_not_held_against_the_head() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 600).await;
+    let notary = start(&log, scratch.path());
+    notary.sign().await.unwrap();
+    notary.stop().await;
+    std::fs::remove_dir_all(scratch.path().join("tile")).unwrap();
+    let rewritten = start(&other(&*log, 599).await, scratch.path());
+    let status = until(&rewritten, |status| status.broken.is_some()).await;
+    assert_eq!(status.size, 599);
+    assert!(scratch.path().join("tile/0/000").exists(), "they are those of another history");
+    assert!(matches!(rewritten.tile("tile/0/000".parse().unwrap()), Err(TellError::NotHeld)));
+    rewritten.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,6 +268,9 @@ async fn of_two_processes_with_one_folder_one_keeps_it_and_the_other_takes_over(
     let status = until(&second, |status| status.is_elsewhere).await;
     assert_eq!((status.signed, status.size), (10, 0));
     assert!(matches!(second.sign().await, Err(SignError::Unavailable(_))));
+    let tile = "tile/0/000.p/7".parse().unwrap();
+    assert!(first.tile(tile).unwrap().is_held && !second.tile(tile).unwrap().is_held);
+    assert!(matches!(first.tile("tile/0/000".parse().unwrap()), Err(TellError::NoTile)));
     first.stop().await;
     drop(first);
     until(&second, |status| !status.is_elsewhere).await;
