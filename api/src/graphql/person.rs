@@ -136,12 +136,12 @@ pub(crate) fn fault(error: &PersonsError) -> Error {
 /// # Errors
 /// When a store fails.
 pub(crate) async fn told(ctx: &Context<'_>, found: Found) -> Result<Option<Person>, Error> {
-    if found.is_nobody() && found.accounts().next().is_none() {
+    let shop = ctx.data::<Arc<Shop>>()?;
+    if persons::is_unknown(shop, &found).await.map_err(|error| fault(&error))? {
         return Ok(None);
     }
-    let views = &ctx.data::<Arc<Shop>>()?.views;
     let ids: Vec<PersonId> = found.persons.iter().copied().collect();
-    let rows = views.read(move |reader| ids.iter().map(|id| reader.person(*id)).collect::<Result<Vec<_>, _>>());
+    let rows = shop.views.read(move |reader| ids.iter().map(|id| reader.person(*id)).collect::<Result<Vec<_>, _>>());
     let rows: Vec<_> = rows.await.map_err(problem::view)?.into_iter().flatten().collect();
     let erased = rows.iter().filter(|row| row.state == projections::PersonState::Erased).count();
     let requested = rows.iter().find(|row| row.state == projections::PersonState::ErasureRequested);

@@ -113,9 +113,7 @@ async fn found(ctx: &Context<'_>, person: &PersonInput) -> Result<Found, Error> 
     let PersonInput { person_id, customer_id, email, order_id } = person;
     let whom = person::whom(person_id.as_deref(), customer_id.as_deref(), email.as_deref(), order_id.as_ref())?;
     let shop = ctx.data::<Arc<Shop>>()?;
-    let mut found = persons::find(shop, &whom).await.map_err(|error| person::fault(&error))?;
-    persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
-    Ok(found)
+    persons::find(shop, &whom).await.map_err(|error| person::fault(&error))
 }
 
 /// Asks the same of every key of a person, and destroys them when the log says so.
@@ -123,10 +121,10 @@ async fn changed<I: MutationInput>(
     ctx: &Context<'_>,
     operation: &'static str,
     input: I,
-    found: Found,
+    mut found: Found,
     command: PersonCommand,
 ) -> Result<PersonPayload, Error> {
-    let (ids, customers) = (found.persons.iter().copied().collect(), found.customer_of.clone());
+    let shop = ctx.data::<Arc<Shop>>()?;
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         if found.is_several() {
             let error = UserError::new(UserErrorCode::SeveralCustomers, person::several(&found));
@@ -134,11 +132,13 @@ async fn changed<I: MutationInput>(
         }
         must_have_theirs(ctx, operation, &found).await?;
     }
+    // Not before: who may not do it writes nothing.
+    persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
+    let (ids, customers) = (found.persons.iter().copied().collect(), found.customer_of.clone());
     let outcome = match carry_out(ctx, operation, input, |_, _| Ok(ChangePersons { persons: ids, customers, command })).await? {
         Ok(outcome) => outcome,
         Err(refused) => return Ok(refused.into()),
     };
-    let shop = ctx.data::<Arc<Shop>>()?;
     destroy(shop, &outcome.changes).await;
     let shown = read_back(ctx, outcome.position).await;
     Ok(PersonPayload {

@@ -191,7 +191,7 @@ fn in_words(found: &Found, erased: bool) -> String {
 }
 
 async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &str) -> Result<(), Failure> {
-    if found.is_nobody() && found.accounts().next().is_none() {
+    if persons::is_unknown(shop, found).await? {
         return Err("nothing is known about such a person".into());
     }
     must_be_one(found)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::Account;
 use event_schemas::{AccountId, CartId, CustomerId, OrderId, PersonId, Personal, Recorded, StreamId};
 use projections::{Cart, Order, Review};
 
@@ -171,16 +172,49 @@ pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError
 /// known from before anything was sealed.
 ///
 /// # Errors
-/// When the vault fails.
+/// When the log or the vault fails.
 pub(crate) async fn with_a_key(shop: &Shop, found: &mut Found) -> Result<(), PersonsError> {
-    let known = !found.streams.is_empty() || found.accounts().next().is_some();
-    let has_key = |customer: &CustomerId| found.customer_of.values().any(|of| of == customer);
-    if let Some(customer) = found.customer().filter(|customer| known && !has_key(customer)).cloned() {
+    let Some(customer) = found.customer().cloned() else { return Ok(()) };
+    let has_key = found.customer_of.values().any(|of| *of == customer);
+    let wants_one = match account_of(shop, &customer).await? {
+        Account::Registered(_) => !has_key,
+        // Who was erased is not erased again, and an id that nobody has is nobody's.
+        Account::Removed => false,
+        Account::Absent => !has_key && !found.streams.is_empty(),
+    };
+    if wants_one {
         let person = shop.persons.of_customer(&customer).await?;
         found.persons.insert(person);
         found.customer_of.insert(person, customer);
     }
     Ok(())
+}
+
+/// Whether there is nobody, and no account either. That an id could be an account's does not make it one.
+///
+/// # Errors
+/// When the log fails.
+pub(crate) async fn is_unknown(shop: &Shop, found: &Found) -> Result<bool, PersonsError> {
+    if !found.is_nobody() {
+        return Ok(false);
+    }
+    for customer in &found.customers {
+        if account_of(shop, customer).await?.registered().is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The account of a customer as the log has it now; absent for a customer who is no account.
+///
+/// # Errors
+/// When the log fails.
+pub(crate) async fn account_of(shop: &Shop, customer: &CustomerId) -> Result<Account, PersonsError> {
+    let account = customer.as_str().parse::<AccountId>();
+    // Another way to write the id of an account is another customer.
+    let Some(account) = account.ok().filter(|account| account.customer_id() == *customer) else { return Ok(Account::Absent) };
+    Ok(engine::look(&*shop.log, |world| world.get::<Account>(account).clone()).await?)
 }
 
 /// Whether there is a key, or anything was ever said about it.

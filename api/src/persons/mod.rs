@@ -12,7 +12,7 @@ mod retention;
 pub use command::{PersonArgs, run};
 pub(crate) use copy::{Reader, copy_of};
 pub(crate) use eraser::{erased_in, finish, keep_erased, without_purge};
-pub(crate) use found::{Found, Whom, find, with_a_key};
+pub(crate) use found::{Found, Whom, find, is_unknown, with_a_key};
 pub(crate) use retention::keep_short;
 pub use retention::{Retention, RetentionError};
 
@@ -33,6 +33,9 @@ pub(crate) enum PersonsError {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] ReadError),
+    /// What the log says cannot be told.
+    #[error(transparent)]
+    State(#[from] engine::Fault),
     /// Accounts cannot be used.
     #[error(transparent)]
     Accounts(#[from] IdentityError),

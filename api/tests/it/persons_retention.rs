@@ -24,7 +24,8 @@ use crate::server::{Server, config};
 const OLD: i64 = 91;
 const RECENT: i64 = 89;
 
-async fn persons_of(folder: &Path) -> Persons {
+/// The keys of a shop's persons, whether it is served or not.
+pub async fn persons_of(folder: &Path) -> Persons {
     let key = VaultKey::from_base64(&std::fs::read_to_string(folder.join("vault.key")).unwrap()).unwrap();
     Persons::new(Vault::open(&format!("sqlite:{}", folder.join("vault.db").display()), key).await.unwrap())
 }
@@ -65,7 +66,8 @@ fn billing() -> Address {
     }
 }
 
-async fn write(folder: &Path, mut events: Vec<(StreamId, CommerceEvent, Timestamp)>) {
+/// Records what happened in the log of a shop that is not served, in streams that are new.
+pub async fn write(folder: &Path, mut events: Vec<(StreamId, CommerceEvent, Timestamp)>) {
     // A log records nothing before what it has.
     events.sort_by_key(|(_, _, at)| *at);
     let mut sequences = std::collections::BTreeMap::new();

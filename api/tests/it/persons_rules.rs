@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use api::access::Role;
+use event_schemas::CustomerId;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     people::{PASSWORD, refusal},
+    persons_retention::persons_of,
     server::{Server, code},
     shop::{ORDER, home, paid_order, tea},
 };
@@ -170,4 +173,35 @@ async fn a_customer_is_told_neither_why_they_are_kept_nor_what_staff_wrote() {
     for told in [&kept, &own] {
         assert!(!told.to_string().contains("Brandt") && !told.to_string().contains("fraud"), "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_there_is_neither_erased_nor_held_and_gets_no_key() {
+    let server = Server::start().await;
+    let persons = persons_of(server.folder.path()).await;
+    let refused = async |customer: &str| {
+        let person = json!({ "customerId": customer });
+        let erase = json!({ "person": person, "reason": "case 7" });
+        let hold = json!({ "person": person, "name": "case 7", "reason": "a lawsuit" });
+        let erased = server.mutate(Some(Role::Admin), "personErase", "person { state }", erase).await;
+        let held = server.mutate(Some(Role::Admin), "legalHoldPlace", "person { state }", hold).await;
+        assert_eq!((refusal(&erased), refusal(&held)), ("PERSON_NOT_FOUND", "PERSON_NOT_FOUND"), "{erased} {held}");
+        let customer_id = CustomerId::new(customer).unwrap();
+        assert_eq!(persons.known_customer(&customer_id).await, Ok(None), "no key was made");
+        let told = server.run(Some(Role::Admin), STATE, json!({ "c": customer })).await;
+        assert_eq!(told["data"], json!({ "person": null }), "{told}");
+    };
+    refused(&Uuid::now_v7().to_string()).await;
+
+    // An account's id that is written in another way is not the account, and one that was erased is not erased again.
+    let ana = server.person("ana@example.com").await;
+    let asked = "query($c: String) { person(customerId: $c) { customerIds } }";
+    let told = server.run(Some(Role::Admin), asked, json!({ "c": ana.id })).await;
+    let customer = told["data"]["person"]["customerIds"][0].as_str().unwrap().to_owned();
+    refused(&customer.to_uppercase()).await;
+    let erase = json!({ "person": { "customerId": customer }, "reason": "case 8" });
+    let erased = server.done(Some(Role::Admin), "personErase", "person { state }", erase).await;
+    assert_eq!(erased["person"]["state"], "ERASED");
+    assert_eq!(refusal(&server.login(&ana.email, PASSWORD).await), "CREDENTIALS_INVALID");
+    refused(&customer).await;
 }
