@@ -131,6 +131,10 @@ async fn changed<I: MutationInput>(
             return Ok(refused(ctx, vec![error])?.into());
         }
         must_have_theirs(ctx, operation, &found).await?;
+        if persons::leads_nowhere(shop, &found).await.map_err(|error| person::fault(&error))? {
+            let error = UserError::new(UserErrorCode::PersonNotFound, persons::LEADS_NOWHERE);
+            return Ok(refused(ctx, vec![error])?.into());
+        }
     }
     // Not before: who may not do it writes nothing.
     persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;

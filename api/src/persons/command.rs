@@ -158,6 +158,9 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     persons::with_a_key(shop, &mut found).await?;
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         must_be_one(&found)?;
+        if persons::leads_nowhere(shop, &found).await? {
+            return Err(persons::LEADS_NOWHERE.into());
+        }
     }
     let ids: Vec<_> = found.persons.iter().copied().collect();
     let decision = ChangePersons { persons: ids.clone(), customers: found.customer_of.clone(), command };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::Account;
+use domain::{Account, Person, World};
 use event_schemas::{AccountId, CartId, CustomerId, OrderId, PersonId, Personal, Recorded, StreamId};
 use projections::{Cart, Order, Review};
 
@@ -175,12 +175,13 @@ pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError
 /// When the log or the vault fails.
 pub(crate) async fn with_a_key(shop: &Shop, found: &mut Found) -> Result<(), PersonsError> {
     let Some(customer) = found.customer().cloned() else { return Ok(()) };
-    let has_key = found.customer_of.values().any(|of| *of == customer);
+    let keys: Vec<_> = found.customer_of.iter().filter(|(_, of)| **of == customer).map(|(person, _)| *person).collect();
     let wants_one = match account_of(shop, &customer).await? {
-        Account::Registered(_) => !has_key,
+        // An account whose keys were all destroyed by themselves is there all the same, and can be held and erased.
+        Account::Registered(_) => !is_any_readable(shop, &keys).await?,
         // Who was erased is not erased again, and an id that nobody has is nobody's.
         Account::Removed => false,
-        Account::Absent => !has_key && !found.streams.is_empty(),
+        Account::Absent => keys.is_empty() && !found.streams.is_empty(),
     };
     if wants_one {
         let person = shop.persons.of_customer(&customer).await?;
@@ -188,6 +189,32 @@ pub(crate) async fn with_a_key(shop: &Shop, found: &mut Found) -> Result<(), Per
         found.customer_of.insert(person, customer);
     }
     Ok(())
+}
+
+async fn is_any_readable(shop: &Shop, persons: &[PersonId]) -> Result<bool, PersonsError> {
+    for person in persons {
+        if shop.persons.is_readable(*person).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What whoever would erase somebody is told whose key leads to nothing else.
+pub(crate) const LEADS_NOWHERE: &str =
+    "whose key this is cannot be told: name the customer, an order or an e-mail address of theirs";
+
+/// Whether keys are all that is found, and one of them is not erased yet. Nothing says what else is theirs, such as an account,
+/// and destroying the key would leave it, and look like an erasure.
+///
+/// # Errors
+/// When the log fails.
+pub(crate) async fn leads_nowhere(shop: &Shop, found: &Found) -> Result<bool, PersonsError> {
+    if !found.streams.is_empty() || !found.customers.is_empty() {
+        return Ok(false);
+    }
+    let kept = |world: &World<'_>| found.persons.iter().filter(|id| !world.get::<Person>(*id).erased).count();
+    Ok(engine::look(&*shop.log, kept).await? > 0)
 }
 
 /// Whether there is nobody, and no account either. That an id could be an account's does not make it one.

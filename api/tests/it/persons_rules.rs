@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use api::access::Role;
-use event_schemas::CustomerId;
+use chrono::Utc;
+use event_schemas::{CustomerId, PersonErased, PersonEvent, StreamId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     people::{PASSWORD, refusal},
-    persons_retention::persons_of,
+    persons_retention::{persons_of, write},
     server::{Server, code},
     shop::{ORDER, home, paid_order, tea},
 };
 
+const WHO: &str = "query($c: String) { person(customerId: $c) { customerIds } }";
 const STATE: &str = "query($c: String) { person(customerId: $c) { state } }";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,6 +177,12 @@ async fn a_customer_is_told_neither_why_they_are_kept_nor_what_staff_wrote() {
     }
 }
 
+/// The customer whom an account is.
+async fn customer_of(server: &Server, account: &str) -> String {
+    let told = server.run(Some(Role::Admin), WHO, json!({ "c": account })).await;
+    told["data"]["person"]["customerIds"][0].as_str().unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_there_is_neither_erased_nor_held_and_gets_no_key() {
     let server = Server::start().await;
@@ -195,13 +203,55 @@ async fn who_is_not_there_is_neither_erased_nor_held_and_gets_no_key() {
 
     // An account's id that is written in another way is not the account, and one that was erased is not erased again.
     let ana = server.person("ana@example.com").await;
-    let asked = "query($c: String) { person(customerId: $c) { customerIds } }";
-    let told = server.run(Some(Role::Admin), asked, json!({ "c": ana.id })).await;
-    let customer = told["data"]["person"]["customerIds"][0].as_str().unwrap().to_owned();
+    let customer = customer_of(&server, &ana.id).await;
     refused(&customer.to_uppercase()).await;
     let erase = json!({ "person": { "customerId": customer }, "reason": "case 8" });
     let erased = server.done(Some(Role::Admin), "personErase", "person { state }", erase).await;
     assert_eq!(erased["person"]["state"], "ERASED");
     assert_eq!(refusal(&server.login(&ana.email, PASSWORD).await), "CREDENTIALS_INVALID");
     refused(&customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_alone_is_not_erased_since_its_account_would_stay() {
+    let server = Server::start().await;
+    let ana = server.person("ana@example.com").await;
+    let hold = json!({ "person": { "customerId": ana.id }, "name": "case 7", "reason": "a lawsuit" });
+    let held = server.done(Some(Role::Admin), "legalHoldPlace", "person { ids }", hold).await;
+    let key = held["person"]["ids"][0].clone();
+    let lift = json!({ "person": { "personId": key }, "name": "case 7" });
+    server.done(Some(Role::Admin), "legalHoldLift", "person { ids }", lift).await;
+    let erase = |person: Value| json!({ "person": person, "reason": "case 8" });
+    let by_key = erase(json!({ "personId": key }));
+    let refused = server.mutate(Some(Role::Admin), "personErase", "person { state }", by_key.clone()).await;
+    assert_eq!(refusal(&refused), "PERSON_NOT_FOUND", "{refused}");
+    assert!(refused["userErrors"][0]["message"].as_str().unwrap().contains("name the customer"), "{refused}");
+    assert_eq!(server.login(&ana.email, PASSWORD).await["userErrors"], json!([]), "nothing was done");
+    let by_customer = erase(json!({ "customerId": ana.id }));
+    let erased = server.done(Some(Role::Admin), "personErase", "person { ids state }", by_customer).await;
+    assert_eq!(erased["person"], json!({ "ids": [key], "state": "ERASED" }));
+    assert_eq!(refusal(&server.login(&ana.email, PASSWORD).await), "CREDENTIALS_INVALID");
+    let again = server.mutate(Some(Role::Admin), "personErase", "person { state }", by_key).await;
+    assert_eq!(refusal(&again), "PERSON_ERASED", "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_key_was_erased_by_itself_can_still_be_erased() {
+    let server = Server::start().await;
+    let ana = server.person("ana@example.com").await;
+    let customer = CustomerId::new(customer_of(&server, &ana.id).await).unwrap();
+    let folder = server.folder;
+    server.running.shutdown().await;
+    let persons = persons_of(folder.path()).await;
+    let key = persons.of_customer(&customer).await.unwrap();
+    // As a version did that did not ask whose key it was.
+    let alone = PersonEvent::from(PersonErased { customer_id: None });
+    write(folder.path(), vec![(StreamId::new("person", key), alone.into(), Utc::now())]).await;
+    persons.destroy(&[key]).await.unwrap();
+
+    let server = Server::reopen(folder).await;
+    assert_eq!(server.login(&ana.email, PASSWORD).await["userErrors"], json!([]), "the account was left");
+    let erase = json!({ "person": { "customerId": ana.id }, "reason": "case 8" });
+    server.done(Some(Role::Admin), "personErase", "person { state }", erase).await;
+    assert_eq!(refusal(&server.login(&ana.email, PASSWORD).await), "CREDENTIALS_INVALID");
 }
