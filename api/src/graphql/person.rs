@@ -126,9 +126,12 @@ pub(crate) fn several(found: &Found) -> String {
     format!("these are several customers, name one: {}", customers.join(", "))
 }
 
-/// A failure of a store, as the caller is told of it.
+/// A failure of a store, or of the views to come along, as the caller is told of it.
 pub(crate) fn fault(error: &PersonsError) -> Error {
-    problem::fault(error)
+    match error {
+        PersonsError::NotYet(not_yet) => problem::not_yet_visible(not_yet),
+        other => problem::fault(other),
+    }
 }
 
 /// Who is found, with what became of them; null if there is nobody.

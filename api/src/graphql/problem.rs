@@ -1,7 +1,7 @@
 //! Top-level errors: what is wrong with a request or with us, never a business rule. Each has a stable code.
 
 use async_graphql::{Error, ErrorExtensions};
-use projections::ViewError;
+use projections::{NotYet, ViewError};
 
 use crate::audit_log::NotRecorded;
 
@@ -31,6 +31,11 @@ pub(crate) fn overloaded(retry_after: std::time::Duration) -> Error {
         extensions.set("code", "OVERLOADED");
         extensions.set("retryAfterMs", millis);
     })
+}
+
+/// The views are behind the log, and what they do not show would be left out. Nothing was done.
+pub(crate) fn not_yet_visible(not_yet: &NotYet) -> Error {
+    coded("NOT_YET_VISIBLE", not_yet.to_string())
 }
 
 /// The server is stopping: another node, or this one after its restart, will carry it out.

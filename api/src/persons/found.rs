@@ -1,15 +1,20 @@
 //! Who somebody is to the shop: all keys that they have come to have, and all streams that are about them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use domain::{Account, Person, World};
 use event_schemas::{AccountId, CartId, CustomerId, OrderId, PersonId, Personal, Recorded, StreamId};
-use projections::{Cart, Order, Review};
+use projections::{CARTS, Cart, Freshness, NotYet, ORDERS, Order, PERSONS, REVIEWS, Review};
 
 use crate::{graphql::history, persons::PersonsError, shop::Shop};
 
 /// Carts and orders that are looked at in one go when an e-mail address is looked for.
 const PAGE: u32 = 500;
+/// How long the views may take to come to where the log ends: usually some milliseconds.
+const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Who is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,11 +114,28 @@ impl Found {
     }
 }
 
+/// Waits until the views in which persons are looked for show all that the log has now, also what a halted one lacks: what is
+/// not seen would neither be erased nor handed out, and nobody would be told.
+async fn until_all_is_shown(shop: &Shop) -> Result<(), PersonsError> {
+    let wanted = shop.log.head().await?.position;
+    let mut views = shop.views.watch();
+    let shown = |freshness: &Freshness| freshness.position_of(&[&CARTS, &ORDERS, &REVIEWS, &PERSONS]);
+    let reached = views.wait_for(|freshness| shown(freshness) >= wanted);
+    match tokio::time::timeout(CATCH_UP, reached).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => {
+            let applied = shown(&shop.freshness.borrow());
+            Err(NotYet { wanted, applied }.into())
+        }
+    }
+}
+
 /// Everything that is kept about somebody. Costs a look at the views for each key, and a read of each stream.
 ///
 /// # Errors
-/// When a store fails.
+/// When a store fails, or the views stay behind the log: [`PersonsError::NotYet`].
 pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError> {
+    until_all_is_shown(shop).await?;
     let mut found = Found::default();
     match whom {
         Whom::Person(person) => drop(found.persons.insert(*person)),

@@ -18,7 +18,7 @@ pub use retention::{Retention, RetentionError};
 
 use event_store::ReadError;
 use identity::IdentityError;
-use projections::ViewError;
+use projections::{NotYet, ViewError};
 use vault::PersonError;
 
 /// Why something about a person could not be done.
@@ -30,6 +30,9 @@ pub(crate) enum PersonsError {
     /// The views cannot be read.
     #[error(transparent)]
     Views(#[from] ViewError),
+    /// The views do not show yet all that the log has: what is looked for could be missed.
+    #[error(transparent)]
+    NotYet(#[from] NotYet),
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] ReadError),

@@ -255,3 +255,28 @@ async fn an_account_whose_key_was_erased_by_itself_can_still_be_erased() {
     server.done(Some(Role::Admin), "personErase", "person { state }", erase).await;
     assert_eq!(refusal(&server.login(&ana.email, PASSWORD).await), "CREDENTIALS_INVALID");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_erased_or_handed_out_by_half_while_the_views_are_behind() {
+    let server = Server::start().await;
+    let before = guests_cart(&server, "zofia@example.com").await;
+    let views = rusqlite::Connection::open(server.folder.path().join("views.db")).unwrap();
+    views.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let since = server.done(None, "cartCreate", "position", json!({ "currency": "EUR" })).await["position"].clone();
+    let erase = "mutation($i: PersonEraseInput!) { personErase(input: $i) { position userErrors { code } } }";
+    let input = json!({ "i": { "person": { "email": "zofia@example.com" }, "reason": "case 7" } });
+    let refused = server.run(Some(Role::Admin), erase, input.clone()).await;
+    assert_eq!(code(&refused), "NOT_YET_VISIBLE", "{refused}");
+    let person = "{ person(email: \"zofia@example.com\") { data } }";
+    let refused = server.run(Some(Role::Admin), person, json!({})).await;
+    assert_eq!(code(&refused), "NOT_YET_VISIBLE", "{refused}");
+    views.execute_batch("ROLLBACK").unwrap();
+
+    let position = since.to_string();
+    let caught_up = [("daybook-min-position", position.as_str())];
+    while code(&server.send(None, "{ me { role } }", json!({}), &caught_up).await) != "none" {}
+    assert_eq!(email_of(&server, &before).await, "zofia@example.com", "nothing was done");
+    let erased = server.run(Some(Role::Admin), erase, input).await;
+    assert_eq!(erased["data"]["personErase"]["userErrors"], json!([]), "{erased}");
+    assert_eq!(email_of(&server, &before).await, Value::Null);
+}
