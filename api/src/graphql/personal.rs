@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error};
-use domain::Cart;
+use domain::{Account, Cart, PersonRefusal};
 use event_schemas::{
     CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonEvent, PersonId, Personal, Recorded, StreamId,
 };
@@ -17,6 +17,7 @@ use vault::PersonError;
 use crate::{
     access::Permission,
     graphql::{RequestContext, audit_query::shown, history, problem},
+    persons,
     shop::Shop,
 };
 
@@ -166,5 +167,11 @@ async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId
             }
         }
     }
-    shop.persons.of_customer(customer).await.map_err(|error| problem::fault(&error))
+    // Who has just been erased with their account is forgotten, and may have a session for a moment. No key is made for them.
+    match persons::account_of(shop, customer).await.map_err(|error| problem::fault(&error))? {
+        Account::Removed => Err(problem::fault(&PersonRefusal::Erased)),
+        Account::Absent | Account::Registered(_) => {
+            shop.persons.of_customer(customer).await.map_err(|error| problem::fault(&error))
+        }
+    }
 }

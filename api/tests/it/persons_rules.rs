@@ -280,3 +280,28 @@ async fn nobody_is_erased_or_handed_out_by_half_while_the_views_are_behind() {
     assert_eq!(erased["data"]["personErase"]["userErrors"], json!([]), "{erased}");
     assert_eq!(email_of(&server, &before).await, Value::Null);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_erased_with_their_account_gets_no_key_again_by_what_they_still_hold() {
+    let server = Server::start().await;
+    let ana = server.person("ana@example.com").await;
+    let customer = customer_of(&server, &ana.id).await;
+    let token = server.token_of(&customer, Duration::from_secs(600));
+    let asks = async |query: &str, input: Value| -> Value {
+        let body = json!({ "query": query, "variables": { "i": input } }).to_string();
+        server.post(body).bearer_auth(&token).send().await.unwrap().json().await.unwrap()
+    };
+    let create = "mutation($i: CartCreateInput!) { cartCreate(input: $i) { cart { id } } }";
+    let cart = asks(create, json!({ "currency": "EUR" })).await["data"]["cartCreate"]["cart"]["id"].clone();
+    let details = json!({ "cartId": cart, "email": "ana@example.com", "shippingAddress": home() });
+    let update = "mutation($i: CartUpdateInput!) { cartUpdate(input: $i) { cart { email } } }";
+    let before = asks(update, details.clone()).await;
+    assert_eq!(before["data"]["cartUpdate"]["cart"]["email"], "ana@example.com", "{before}");
+    let erase = json!({ "person": { "customerId": ana.id }, "reason": "case 7" });
+    server.done(Some(Role::Admin), "personErase", "position", erase).await;
+    let refused = asks(update, details).await;
+    assert_ne!(code(&refused), "none", "{refused}");
+    let persons = persons_of(server.folder.path()).await;
+    assert_eq!(persons.known_customer(&CustomerId::new(&customer).unwrap()).await, Ok(None), "no key was made");
+    assert_eq!(email_of(&server, &cart).await, Value::Null);
+}
