@@ -28,6 +28,9 @@ pub enum VaultError {
     /// A vault that others are to be moved into has entries.
     #[error("{0} has entries already; move a vault into a new one only")]
     NotEmpty(String),
+    /// A vault was being moved here when that was broken off.
+    #[error("{0} has only a part of the vault that was being copied there; remove it, and copy again")]
+    Unfinished(String),
     /// The entry has another version than expected, is there though it must not be, or is not there any more.
     #[error("the entry was changed meanwhile")]
     Conflict,

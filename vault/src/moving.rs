@@ -11,7 +11,7 @@ use crate::{
     Vault, VaultError, VaultKey,
     key::Keyring,
     store::{Change, Range, Reseal, Row},
-    vault::now,
+    vault::{UNFINISHED, now},
 };
 
 /// Entries that are read at once.
@@ -31,7 +31,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotEmpty`] if there is something in it; [`VaultError::Damaged`] if an entry here is; otherwise as
-    /// [`Vault::open`]. After an error the new vault has a part of it: remove it.
+    /// [`Vault::open`]. After an error the new vault has a part of it, and is not opened any more: remove it.
     pub async fn copy_to(&self, url: &str, key: VaultKey) -> Result<(Self, u64), VaultError> {
         let to = Self::open(url, key.clone()).await?;
         if !to.store.list(everything(None, 1), now()).await?.is_empty() {
@@ -40,6 +40,8 @@ impl Vault {
         let keyring = self.keyring.with_another_key(&key);
         to.store.rekey(reseal(&to.keyring, &keyring), check(&keyring, to.store.name())?).await?;
         let to = Self::open(url, key).await?;
+        // Nobody takes a part for the whole, however this ends.
+        to.put(UNFINISHED, None, &(), None).await?;
         let (mut after, mut copied) = (None::<String>, 0);
         loop {
             let page = self.store.list(everything(after.take(), PAGE), now()).await?;
@@ -51,9 +53,11 @@ impl Vault {
             }
             match page.into_iter().next_back() {
                 Some(last) => after = Some(last.name),
-                None => return Ok((to, copied)),
+                None => break,
             }
         }
+        to.remove(UNFINISHED).await?;
+        Ok((to, copied))
     }
 
     /// Seals everything with another key, in one transaction, and takes what was sealed with the old one off the disk as far as

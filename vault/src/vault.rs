@@ -19,6 +19,9 @@ use crate::{
 /// The most entries that are listed at once.
 const MOST_LISTED: u32 = 1_000;
 
+/// What is there while a vault is being copied here.
+pub(crate) const UNFINISHED: &str = "copy/unfinished";
+
 /// A store of encrypted documents under names. A clone is the same vault.
 ///
 /// Any number of processes may have one open. An answer to a change means that it is durable. Whatever reads or changes something
@@ -47,8 +50,8 @@ impl Vault {
     /// `postgres://…` (the schema `vault`).
     ///
     /// # Errors
-    /// [`VaultError::WrongKey`] if it was made with another key; [`VaultError::NotAVault`], [`VaultError::Newer`] or
-    /// [`VaultError::Unavailable`] if it cannot be used. None of them repeats a password.
+    /// [`VaultError::WrongKey`] if it was made with another key; [`VaultError::NotAVault`], [`VaultError::Newer`],
+    /// [`VaultError::Unfinished`] or [`VaultError::Unavailable`] if it cannot be used. None of them repeats a password.
     pub async fn open(url: &str, key: VaultKey) -> Result<Self, VaultError> {
         Self::open_or(true, url, key).await
     }
@@ -74,6 +77,9 @@ impl Vault {
                 return Err(VaultError::Unavailable("the vault".to_owned(), kinds.to_owned()));
             }
         };
+        if store.get(UNFINISHED, now()).await?.is_some() {
+            return Err(VaultError::Unfinished(store.name().to_owned()));
+        }
         Ok(Self { store, keyring })
     }
 

@@ -122,6 +122,30 @@ contract!(
     a_vault_is_moved_under_the_same_or_another_key_into_an_empty_one_only,
 );
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_a_vault_is_not_taken_for_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = filled(&Place(crate::in_folder(&folder))).await;
+    let path = folder.path().join("part.db");
+    let part = Place(format!("sqlite:{}", path.display()));
+    let copying = tokio::spawn({
+        let (vault, url) = (vault.clone(), part.0.clone());
+        async move { vault.copy_to(&url, key()).await.map(drop) }
+    });
+    let copied = || {
+        let there = rusqlite::Connection::open(&path)?;
+        there.query_row("SELECT count(*) FROM entries", (), |row| row.get::<_, i64>(0))
+    };
+    while !copied().is_ok_and(|count| count > 10) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    copying.abort();
+    assert!(copying.await.unwrap_err().is_cancelled(), "it was broken off");
+    for refused in [Vault::open(&part.0, key()).await.map(drop), vault.copy_to(&part.0, key()).await.map(drop)] {
+        assert!(matches!(&refused, Err(VaultError::Unfinished(name)) if name.ends_with("part.db")), "{refused:?}");
+    }
+}
+
 /// Whoever is told of a failure throws the new key away, and the vault with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_replaced_is_told_as_such_also_when_the_disk_cannot_be_cleaned_and_others_write_meanwhile() {
