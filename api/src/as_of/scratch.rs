@@ -25,6 +25,8 @@ const BATCH: usize = 8_192;
 const KEPT: usize = 4;
 /// The file that notes where the history ends that the views of a moment hold; written each time they are looked at.
 const HISTORY: &str = "history";
+/// The file whose lock whoever builds views in a folder holds as long as it has them open.
+const LOCK: &str = "views.db.lock";
 /// How often it is told how far the views have come.
 const TELL: Duration = Duration::from_secs(2);
 
@@ -36,13 +38,16 @@ const TELL: Duration = Duration::from_secs(2);
 pub(super) async fn build(folder: &DataFolder, log: Arc<dyn Log>, shown: &Shown) -> Result<(Views, Runner), StartError> {
     let moments = folder.file("as-of");
     let path = moments.join(name(shown));
+    let unusable = |error| DataFolderError::Unusable(path.clone(), error);
     same_history(&path, &*log, shown).await?;
-    if let Err(error) = forget_old(&moments) {
+    if let Err(error) = forget_old(&moments, &path) {
         tracing::warn!(folder = %moments.display(), %error, "the views of older moments could not be removed");
     }
     let (views, runner) = match follow(&path, log.clone()).await {
         Err(StartError::Views(ViewError::OtherLog { .. } | ViewError::AheadOfLog { .. })) => {
-            std::fs::remove_dir_all(&path).map_err(|error| DataFolderError::Unusable(path.clone(), error))?;
+            // Views without a note are nobody's.
+            std::fs::remove_file(path.join(HISTORY)).map_err(unusable)?;
+            same_history(&path, &*log, shown).await?;
             follow(&path, log).await?
         }
         followed => followed?,
@@ -52,9 +57,17 @@ pub(super) async fn build(folder: &DataFolder, log: Arc<dyn Log>, shown: &Shown)
 }
 
 /// Throws views away whose last event is not the log's own, as after a restore from which the shop went on otherwise, and notes
-/// where the history ends that they are to hold.
+/// where the history ends that they are to hold. Of views that a process has open nothing is touched.
 async fn same_history(path: &Path, log: &dyn Log, shown: &Shown) -> Result<(), StartError> {
     let unusable = |error| DataFolderError::Unusable(path.to_owned(), error);
+    let views = path.join("views.db");
+    std::fs::create_dir_all(path).map_err(unusable)?;
+    let lock = lockable(path).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(ViewError::InUse(views.display().to_string()).into()),
+        Err(TryLockError::Error(error)) => return Err(unusable(error).into()),
+    }
     let note = path.join(HISTORY);
     let position = |noted: &str| noted.split_once(' ').and_then(|(position, _)| position.parse().ok());
     let noted = std::fs::read_to_string(&note).unwrap_or_default();
@@ -62,32 +75,51 @@ async fn same_history(path: &Path, log: &dyn Log, shown: &Shown) -> Result<(), S
         Some(position) => noted == end_at(log, position).await?,
         None => false,
     };
-    if !is_same && path.exists() {
-        tracing::info!(folder = %path.display(), "the views there are not known to be of this history, and are built anew");
-        std::fs::remove_dir_all(path).map_err(unusable)?;
+    if !is_same {
+        if views.exists() {
+            tracing::info!(folder = %path.display(), "the views there are not known to be of this history, and are built anew");
+        }
+        remove_all_but_the_lock(path).map_err(unusable)?;
     }
-    // Before the views: of what they hold more than is noted, nobody could tell whose it is.
-    std::fs::create_dir_all(path).map_err(unusable)?;
+    // Before the views: of what they hold more than is noted, nobody could tell whose it is. And whole or as it was.
     let end = end_at(log, shown.end.position).await?;
-    std::fs::write(&note, end).map_err(unusable)?;
+    let new = path.join("history.new");
+    std::fs::write(&new, end).and_then(|()| std::fs::rename(&new, &note)).map_err(unusable)?;
+    Ok(())
+}
+
+fn lockable(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path.join(LOCK))
+}
+
+/// Empties a folder of views whose lock is held. The file that is locked stays: another would be another lock.
+fn remove_all_but_the_lock(path: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() != LOCK {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 
 /// Removes the views of all moments but those that were looked at last: anybody can have them built again. What a process has
 /// open stays, and so does whatever else is there: only the views of a moment have a note.
-fn forget_old(moments: &Path) -> io::Result<()> {
+fn forget_old(moments: &Path, asked: &Path) -> io::Result<()> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(moments)? {
         let path = entry?.path();
+        if path == asked {
+            continue;
+        }
         if let Ok(note) = std::fs::metadata(path.join(HISTORY)) {
             found.push((note.modified()?, path));
         }
     }
     found.sort_unstable();
-    let old = found.len().saturating_sub(KEPT);
+    let old = (found.len() + 1).saturating_sub(KEPT);
     for (_, path) in found.into_iter().take(old) {
-        // The lock that whoever builds views in a file holds as long as it has them open.
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("views.db.lock"))?;
+        let lock = lockable(&path)?;
         match lock.try_lock() {
             Ok(()) => std::fs::remove_dir_all(&path)?,
             Err(TryLockError::WouldBlock) => continue,
@@ -196,5 +228,28 @@ mod tests {
         look(8).await.stop().await;
         assert_eq!(there(), [5, 6, 7, 8].into());
         assert!(moments.join("a-file").exists() && moments.join("kept-here").join("notes").exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn views_in_use_stay_also_when_nobody_knows_whose_they_are() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = DataFolder::create(scratch.path()).unwrap();
+        let present: Arc<dyn Log> = Arc::new(MemoryLog::new());
+        let time = DateTime::from_timestamp(1_577_836_800, 0).unwrap();
+        let look = async || {
+            let past = PastLog::at(present.clone(), Moment::Occurred(time)).await.unwrap();
+            let shown = Shown::of(&past, time);
+            build(&folder, Arc::new(past), &shown).await.map(|(_, runner)| runner)
+        };
+        let in_use = look().await.unwrap();
+        let path = folder.file("as-of").join("occurred-20200101T000000.000000Z");
+        std::fs::write(path.join(HISTORY), "torn").unwrap();
+        let refused = look().await.err().unwrap();
+        assert!(matches!(refused, StartError::Views(ViewError::InUse(_))), "{refused}");
+        assert!(path.join("views.db").exists());
+        assert_eq!(std::fs::read_to_string(path.join(HISTORY)).unwrap(), "torn");
+        in_use.stop().await;
+        look().await.unwrap().stop().await;
+        assert_eq!(std::fs::read_to_string(path.join(HISTORY)).unwrap(), "0 \n");
     }
 }
