@@ -74,7 +74,7 @@ async fn after_an_erasure_the_log_verifies_and_begins_with_what_it_was_and_the_f
 }
 
 /// The files of a folder in which one of these words can be read, by what they are called in it.
-fn files_with(folder: &Path, words: &[&str]) -> BTreeSet<PathBuf> {
+fn files_with(folder: &Path, words: &[&[u8]]) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -84,12 +84,19 @@ fn files_with(folder: &Path, words: &[&str]) -> BTreeSet<PathBuf> {
                 continue;
             }
             let bytes = std::fs::read(&path).unwrap();
-            if words.iter().any(|word| bytes.windows(word.len()).any(|window| window == word.as_bytes())) {
+            if words.iter().any(|word| bytes.windows(word.len()).any(|window| window == *word)) {
                 found.insert(path.strip_prefix(folder).unwrap().to_owned());
             }
         }
     }
     found
+}
+
+/// The keys of persons as the vault keeps them, by the names of their pages.
+fn pages_of_keys(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let vault = rusqlite::Connection::open(folder.join("vault.db")).unwrap();
+    let mut pages = vault.prepare("SELECT name, sealed FROM entries WHERE name LIKE 'person-keys/%'").unwrap();
+    pages.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }
 
 /// The address of the buyer as the shop as it was at a position shows it today, and the file of its views.
@@ -124,6 +131,7 @@ async fn after_an_erasure_no_file_of_the_shop_and_no_copy_made_before_tells_who_
     assert_eq!(address, json!(["ben@example.com", "Kai 1"]), "until then it is shown");
     assert!(folder.path().join("notary/checkpoint").exists() && folder.path().join("notary/tile").exists());
 
+    let keys_then = pages_of_keys(folder.path());
     let input = json!({ "person": { "orderId": order }, "reason": "case 7" });
     let erased = ask(&server.url(), &token, ERASE, json!({ "input": input })).await;
     assert_eq!(erased["done"]["person"]["state"], "ERASED", "{erased}");
@@ -131,11 +139,18 @@ async fn after_an_erasure_no_file_of_the_shop_and_no_copy_made_before_tells_who_
     assert_eq!(address, json!([null, null]), "the past forgets as well");
     server.shutdown().await;
 
-    let sold = files_with(folder.path(), &[SKUS[0]]);
+    // The page with the buyer's key was sealed anew without it, and of what it was nothing is left.
+    let keys_now = pages_of_keys(folder.path());
+    let pages: Vec<_> = keys_then.iter().filter(|(name, page)| keys_now.get(*name) != Some(page)).map(|(_, page)| page).collect();
+    let parts: Vec<_> = pages.iter().flat_map(|page| page.chunks_exact(64)).collect();
+    assert!(!parts.is_empty(), "a page has changed");
+    assert_eq!(files_with(folder.path(), &parts), BTreeSet::new());
+
+    let sold = files_with(folder.path(), &[SKUS[0].as_bytes()]);
     for copy in ["events.db", "views.db", "events.jsonl", &views_then] {
         // Or in what SQLite keeps beside its file.
         let is_in = |file: &PathBuf| file.to_string_lossy().starts_with(copy);
         assert!(sold.iter().any(is_in), "what was sold stays in {copy}: {sold:?}");
     }
-    assert_eq!(files_with(folder.path(), &BUYER), BTreeSet::new());
+    assert_eq!(files_with(folder.path(), &BUYER.map(str::as_bytes)), BTreeSet::new());
 }
