@@ -84,8 +84,8 @@ impl Shop {
             troubles.push(Trouble::serious("LOG_LOST_EVENTS", message));
         }
         if self.vault_key_replaced.load(Relaxed) {
-            let message = "the vault was given another key: nobody can log in here, and nothing personal be read or written, until \
-                           this node is started again with the new key";
+            let message = "the vault was given another key: nobody can log in here, and nothing personal be read or written, \
+                           until this node is started again with the new key";
             troubles.push(Trouble::serious("VAULT_KEY_REPLACED", message));
         }
         if let Some(status) = self.notary.as_ref().map(|notary| notary.notary.status()) {
@@ -119,8 +119,8 @@ impl Shop {
     }
 }
 
-/// Looks now and again whether the vault still has the key that this node knows. While it cannot be reached, nothing is said: what
-/// needs no vault goes on.
+/// Looks now and again whether the vault still has the key that this node knows. While it cannot be reached, nothing is said:
+/// what needs no vault goes on.
 pub(crate) async fn watch_vault_key(shop: Weak<Shop>) {
     while let Some(vault) = shop.upgrade().map(|shop| shop.vault.clone()) {
         let asked = vault.has_our_key().await;
