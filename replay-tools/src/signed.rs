@@ -139,8 +139,9 @@ async fn page_of(log: &Arc<dyn Log>, there: u64, size: u64) -> Result<Vec<Node>,
 
 /// The signed heads of a file, at least one, not checked yet.
 pub(crate) fn heads_of(file: &Path) -> Result<Vec<SignedCheckpoint>, Failure> {
-    let text = std::fs::read_to_string(file).map_err(Failure::file(file))?;
-    let heads = read_heads(&text);
+    // A head that was cut off within a character makes no other unreadable.
+    let text = std::fs::read(file).map_err(Failure::file(file))?;
+    let heads = read_heads(&String::from_utf8_lossy(&text));
     let heads = heads.map_err(|(line, error)| Failure::Refused(format!("{}, line {line}: {error}", file.display())))?;
     if heads.is_empty() { Err(no_head(file)) } else { Ok(heads) }
 }
