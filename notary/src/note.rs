@@ -207,8 +207,8 @@ impl FromStr for VerifierKey {
 }
 
 impl Signature {
-    /// Reads a signature line without its line break. No kind of signature that notes have is shorter than one of Ed25519: what is
-    /// was cut off.
+    /// Reads a signature line without its line break. No kind of signature that notes have is shorter than one of Ed25519: a
+    /// shorter one was cut off.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let (name, signature) = line.strip_prefix(MARK)?.split_once(' ')?;
         check_name(name).ok()?;
