@@ -38,18 +38,15 @@ impl Repeats {
         self.metrics.repeated.add(1);
         let log = self.log.clone();
         tokio::spawn(async move {
-            answer_from_log(&*log, position, request).await;
+            let answer = first_answer(&*log, position, &request).await;
+            // Whoever is answered may ask again at once, and must find the place free.
             drop(place);
+            request.answer(answer);
         });
     }
 }
 
-/// Answers a command from the events that it wrote then.
-async fn answer_from_log(log: &dyn Log, position: Position, request: Request) {
-    let answer = first_answer(log, position, &request).await;
-    request.answer(answer);
-}
-
+/// What a command is answered by the events that it wrote then.
 async fn first_answer(log: &dyn Log, position: Position, request: &Request) -> Result<Outcome, CommandError> {
     let broken = |reason: String| Fault::NotRead(format!("position {position}: {reason}"));
     let (mut changes, mut last, mut command) = (Vec::new(), position, None::<Uuid>);
