@@ -17,8 +17,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 
 use crate::process::Killed;
 
-/// How long a page may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a page may take for anything. A browser that draws without a graphics card, beside other tests on two cores, has
+/// taken more than a minute to read the schema.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A browser showing one page. It is killed when this goes.
 pub struct Browser {
