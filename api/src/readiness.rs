@@ -130,6 +130,8 @@ pub(crate) async fn watch_vault_key(shop: Weak<Shop>) {
         {
             tracing::error!(vault = vault.name(), "the vault was given another key: restart this node with it");
         }
+        // Whoever closes the shop finds the vault closed as well.
+        drop(vault);
         tokio::time::sleep(KEY_CHECK).await;
     }
 }

@@ -52,18 +52,26 @@ impl Accounts {
         reason: Option<String>,
         origin: &Origin,
     ) -> Result<Written, IdentityError> {
-        let reason = match reason {
-            None => None,
+        let (persons, customer) = (&self.shared.persons, account_id.customer_id());
+        let (person, reason) = match reason {
+            None => (None, None),
             Some(plain) => {
                 // Who was erased has no account from that moment on, and gets no key again.
                 self.rights_of(account_id).await?;
-                let persons = &self.shared.persons;
-                let person = persons.of_customer(&account_id.customer_id()).await?;
-                Some(SealedText::new(persons.seal(person, &plain).await?, &plain))
+                let person = persons.of_customer(&customer).await?;
+                (Some(person), Some(SealedText::new(persons.seal(person, &plain).await?, &plain)))
             }
         };
         let command = AccountCommand::Disable { reason };
-        let written = self.change_rights(account_id, command, origin).await?;
+        let written = self.change_rights(account_id, command, origin).await;
+        // Or was erased meanwhile, and the key is a new one.
+        if let (Err(IdentityError::Refused(_)), Some(person)) = (&written, person)
+            && let Err(IdentityError::Refused(_)) = self.rights_of(account_id).await
+        {
+            persons.destroy_key(person).await?;
+            persons.forget_customer(&customer).await?;
+        }
+        let written = written?;
         Ok(self.end_sessions_of_disabled(account_id, origin).await?.unwrap_or(written))
     }
 

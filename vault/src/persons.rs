@@ -93,13 +93,28 @@ struct Shared {
     pages: Mutex<Pages>,
     /// Whether something destroyed may still be on the store's disk. So it is at first: an earlier process may have died.
     purge_due: AtomicBool,
+    /// Held by whoever frees the store's disk. That may take minutes, and whoever else waits for it holds no session of the store.
+    purging: AsyncMutex<()>,
+}
+
+/// Sets a flag again on its way out, if it is to stay.
+struct Due<'a> {
+    flag: &'a AtomicBool,
+    stays: bool,
+}
+
+impl Drop for Due<'_> {
+    fn drop(&mut self) {
+        self.flag.fetch_or(self.stays, SeqCst);
+    }
 }
 
 impl Persons {
     /// The persons whose keys are in a vault.
     pub fn new(vault: Vault) -> Self {
         let (unused, pages) = (AsyncMutex::default(), Mutex::new(LruCache::new(MOST_PAGES)));
-        Self { shared: Arc::new(Shared { vault, unused, pages, purge_due: AtomicBool::new(true) }) }
+        let (purge_due, purging) = (AtomicBool::new(true), AsyncMutex::default());
+        Self { shared: Arc::new(Shared { vault, unused, pages, purge_due, purging }) }
     }
 
     /// Somebody who was not known before, with a key of their own.
@@ -233,17 +248,14 @@ impl Persons {
         self.purge().await
     }
 
-    /// Frees the store's disk of what was destroyed. When that fails it stays due.
+    /// Frees the store's disk of what was destroyed until now. Until it succeeds it stays due, also when whoever waits for it goes
+    /// away. Of many who ask at once one does it, and after that one for all the others.
     ///
     /// # Errors
     /// [`PersonError::Vault`].
     pub async fn purge(&self) -> Result<(), PersonError> {
-        self.shared.purge_due.store(false, SeqCst);
-        let purged = self.shared.vault.purge().await;
-        if purged.is_err() {
-            self.shared.purge_due.store(true, SeqCst);
-        }
-        Ok(purged?)
+        self.shared.purge_due.store(true, SeqCst);
+        self.purge_if_due().await
     }
 
     /// [`Persons::purge`], if a key was destroyed since it last succeeded, or it never did in this process.
@@ -251,7 +263,14 @@ impl Persons {
     /// # Errors
     /// [`PersonError::Vault`].
     pub async fn purge_if_due(&self) -> Result<(), PersonError> {
-        if self.shared.purge_due.load(SeqCst) { self.purge().await } else { Ok(()) }
+        let _turn = self.shared.purging.lock().await;
+        if !self.shared.purge_due.swap(false, SeqCst) {
+            return Ok(());
+        }
+        let mut due = Due { flag: &self.shared.purge_due, stays: true };
+        self.shared.vault.purge().await?;
+        due.stays = false;
+        Ok(())
     }
 
     /// Forgets who a customer is. May be repeated.

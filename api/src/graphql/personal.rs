@@ -5,14 +5,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error};
-use domain::{Account, Cart, PersonRefusal};
+use domain::{Account, Cart};
 use event_schemas::{
     CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonEvent, PersonId, Personal, Recorded, StreamId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
-use vault::PersonError;
 
 use crate::{
     access::Permission,
@@ -162,16 +161,17 @@ async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId
                 if let CommerceEvent::Person(PersonEvent::PersonErased(erased)) = event
                     && erased.customer_id.as_ref() == Some(customer)
                 {
-                    return Err(problem::fault(&PersonError::Erased(known)));
+                    return Err(problem::person_erased());
                 }
             }
         }
     }
     // Who has just been erased with their account is forgotten, and may have a session for a moment. No key is made for them.
-    match persons::account_of(shop, customer).await.map_err(|error| problem::fault(&error))? {
-        Account::Removed => Err(problem::fault(&PersonRefusal::Erased)),
+    let keyed = match persons::account_of(shop, customer).await.map_err(|error| problem::fault(&error))? {
+        Account::Removed => None,
         Account::Absent | Account::Registered(_) => {
-            shop.persons.of_customer(customer).await.map_err(|error| problem::fault(&error))
+            persons::keyed(shop, customer).await.map_err(|error| problem::fault(&error))?
         }
-    }
+    };
+    keyed.ok_or_else(problem::person_erased)
 }

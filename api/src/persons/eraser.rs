@@ -2,15 +2,19 @@
 
 use std::{sync::Weak, time::Duration};
 
-use domain::Change;
+use domain::{Account, Change};
 use event_schemas::{AccountId, CommerceEvent, CustomerId, PersonEvent, PersonId, Position};
 use identity::{IdentityError, Origin};
 
+use super::found;
 use crate::{persons::PersonsError, shop::Shop};
 
 /// How often it is looked whether somebody was erased: whoever asks for it does the rest at once, so this is for what they
 /// left undone.
 const LOOK: Duration = Duration::from_secs(30);
+/// How long whoever erases waits for the vault's disk to be cleaned. It goes on behind them: a vacuum that something blocks
+/// takes minutes.
+const CLEANING: Duration = Duration::from_secs(20);
 /// Persons that are looked at in one go.
 const PAGE: u32 = 500;
 /// Who removes accounts of those who were erased.
@@ -39,14 +43,27 @@ pub(crate) fn erased_in(changes: &[Change]) -> Vec<Erased> {
 /// Destroys what is left of persons whom the log says to be erased, and cleans the vault's disk. May be repeated.
 ///
 /// # Errors
-/// The first failure of a store; all that could be done is done then, and the rest is tried again.
+/// The first failure of a store; all that could be done is done then, and the rest is tried again. So is cleaning the disk.
 pub(crate) async fn finish(shop: &Shop, erased: &[Erased]) -> Result<(), PersonsError> {
     if erased.is_empty() {
         return Ok(());
     }
     let done = without_purge(shop, erased).await;
-    shop.persons.purge().await?;
+    clean(shop).await;
     done
+}
+
+/// Has the vault's disk cleaned of destroyed keys, and waits for that for a while. It goes on when whoever waits goes away.
+pub(super) async fn clean(shop: &Shop) {
+    let persons = shop.persons.clone();
+    let cleaning = tokio::spawn(async move {
+        if let Err(error) = persons.purge_if_due().await {
+            tracing::warn!(%error, "the vault's disk could not be cleaned after an erasure; it is tried again");
+        }
+    });
+    if tokio::time::timeout(CLEANING, cleaning).await.is_err() {
+        tracing::warn!("the vault's disk is still being cleaned after an erasure; nobody waits for it any longer");
+    }
 }
 
 /// As [`finish`], for whoever cleans the vault's disk later: until then, what was destroyed may be on it.
@@ -77,11 +94,19 @@ async fn carry_out(shop: &Shop, erased: &Erased) -> Result<(), PersonsError> {
             Err(error) => return Err(error.into()),
         }
     }
-    // Who came back since is somebody else.
-    if shop.persons.known_customer(customer).await? == Some(erased.person) {
+    if let Some(person) = still_known(shop, erased, customer).await? {
+        shop.persons.destroy_key(person).await?;
         shop.persons.forget_customer(customer).await?;
     }
     Ok(())
+}
+
+/// Who an erased customer still is to the vault. An account that was removed does not come back: whoever has a key in its name
+/// got it while it was erased. Without an account, who came back since is somebody else.
+async fn still_known(shop: &Shop, erased: &Erased, customer: &CustomerId) -> Result<Option<PersonId>, PersonsError> {
+    let Some(known) = shop.persons.known_customer(customer).await? else { return Ok(None) };
+    let is_theirs = known == erased.person || matches!(found::account_of(shop, customer).await?, Account::Removed);
+    Ok(is_theirs.then_some(known))
 }
 
 fn account_of(customer: &CustomerId) -> Option<AccountId> {
@@ -99,9 +124,7 @@ pub(crate) async fn keep_erased(shop: Weak<Shop>) {
             Err(error) => tracing::warn!(%error, "erasures could not be looked at; it is tried again"),
         }
         // Also what others left on the disk: whoever destroyed a key and could not clean up, or died before.
-        if let Err(error) = shop.persons.purge_if_due().await {
-            tracing::warn!(%error, "the vault's disk could not be cleaned after an erasure; it is tried again");
-        }
+        clean(&shop).await;
         drop(shop);
         tokio::time::sleep(LOOK).await;
     }
@@ -163,7 +186,7 @@ async fn is_left(shop: &Shop, erased: &Erased) -> Result<bool, PersonsError> {
         return Ok(true);
     }
     let Some(customer) = &erased.customer else { return Ok(false) };
-    if shop.persons.known_customer(customer).await? == Some(erased.person) {
+    if still_known(shop, erased, customer).await?.is_some() {
         return Ok(true);
     }
     match account_of(customer) {

@@ -116,7 +116,7 @@ impl Found {
 
 /// Waits until the views in which persons are looked for show all that the log has now, also what a halted one lacks: what is
 /// not seen would neither be erased nor handed out, and nobody would be told.
-async fn until_all_is_shown(shop: &Shop) -> Result<(), PersonsError> {
+pub(super) async fn until_all_is_shown(shop: &Shop) -> Result<(), PersonsError> {
     let wanted = shop.log.head().await?.position;
     let mut views = shop.views.watch();
     let shown = |freshness: &Freshness| freshness.position_of(&[&CARTS, &ORDERS, &REVIEWS, &PERSONS]);
@@ -205,12 +205,26 @@ pub(crate) async fn with_a_key(shop: &Shop, found: &mut Found) -> Result<(), Per
         Account::Removed => false,
         Account::Absent => keys.is_empty() && !found.streams.is_empty(),
     };
-    if wants_one {
-        let person = shop.persons.of_customer(&customer).await?;
+    if wants_one && let Some(person) = keyed(shop, &customer).await? {
         found.persons.insert(person);
         found.customer_of.insert(person, customer);
     }
     Ok(())
+}
+
+/// The person who a customer is, with a key, which is made if there is none. None of whose account was erased meanwhile: the key
+/// that was made goes again.
+///
+/// # Errors
+/// When the log or the vault fails.
+pub(crate) async fn keyed(shop: &Shop, customer: &CustomerId) -> Result<Option<PersonId>, PersonsError> {
+    let person = shop.persons.of_customer(customer).await?;
+    if !matches!(account_of(shop, customer).await?, Account::Removed) {
+        return Ok(Some(person));
+    }
+    shop.persons.destroy_key(person).await?;
+    shop.persons.forget_customer(customer).await?;
+    Ok(None)
 }
 
 async fn is_any_readable(shop: &Shop, persons: &[PersonId]) -> Result<bool, PersonsError> {

@@ -15,7 +15,7 @@ use projections::{Cart, CartState};
 
 use crate::{
     graphql::history,
-    persons::{PersonsError, erased_in, found, without_purge},
+    persons::{PersonsError, erased_in, eraser, found, without_purge},
     shop::Shop,
 };
 
@@ -58,9 +58,7 @@ pub(crate) async fn keep_short(shop: Weak<Shop>, retention: Retention) {
     while let Some(shop) = shop.upgrade() {
         let looked = look(&shop, retention).await;
         // Once for all that were erased; when it fails, the process that looks for erasures tries it again.
-        if let Err(error) = shop.persons.purge_if_due().await {
-            tracing::warn!(%error, "the vault's disk could not be cleaned after an erasure; it is tried again");
-        }
+        eraser::clean(&shop).await;
         match looked {
             Ok(erased) => tracing::info!(erased, days = retention.days, "persons known from expired carts only were erased"),
             Err(error) => tracing::warn!(%error, "the rule of retention could not be followed yet; it is tried again"),
@@ -74,6 +72,8 @@ pub(crate) async fn keep_short(shop: Weak<Shop>, retention: Retention) {
 async fn look(shop: &Shop, retention: Retention) -> Result<u64, PersonsError> {
     let (mut after, mut erased): (Option<CartId>, u64) = (None, 0);
     let before = shop.clock.now() - TimeDelta::days(retention.days.into());
+    // A legal hold cannot be placed either while somebody cannot be found.
+    found::until_all_is_shown(shop).await?;
     loop {
         let page = shop.views.read(move |reader| reader.carts_after(after, PAGE)).await?;
         let Some(last) = page.last() else { return Ok(erased) };
