@@ -10,7 +10,7 @@ Runs every test of Daybook: units, contract suites, stories over the whole shop,
     ./test.sh                 all tests
     ./test.sh an_order        only tests whose name contains `an_order`
 
-On Debian and Ubuntu it first installs what is missing (a C compiler, git, PostgreSQL, chromium, libfaketime, nginx, Node.js with npm and
+On Debian and Ubuntu it first installs what is missing (a C compiler, make, git, PostgreSQL, chromium, libfaketime, nginx, Node.js with npm and
 Python with venv), through
 apt-get, with sudo unless you are root. Rust must be there: https://rustup.rs. With cargo-nextest the tests run faster; without it, `cargo test` runs them.
 
@@ -33,6 +33,7 @@ install() {
 install_missing() {
     local missing=()
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v make >/dev/null || missing+=(make)
     command -v git >/dev/null || missing+=(git)
     [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || command -v initdb >/dev/null || missing+=(postgresql)
     [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"

@@ -7,6 +7,7 @@ mod fold;
 mod head;
 mod order_book;
 mod pace;
+mod payload;
 mod reading;
 mod record;
 mod repeats;
@@ -20,16 +21,16 @@ use std::{
 };
 
 use clap::Args;
-use event_schemas::{Position, Recorded};
+use event_schemas::Position;
 use event_store::{Log, ReadError};
-use futures::StreamExt as _;
 
 use self::{
     continuity::Continuity,
     fold::Folds,
     head::{HeadArgs, Known},
-    reading::{Step, read},
+    reading::{Pages, Step},
     record::{Checked, Schemas, check},
+    snapshots::Met,
 };
 pub use self::{
     finding::{Finding, Rule},
@@ -55,6 +56,9 @@ pub struct VerifyArgs {
     to: Option<Position>,
     #[command(flatten)]
     heads: HeadArgs,
+    /// Of a run behind a head: compare also the snapshots that were taken before it, for which their streams are read again.
+    #[arg(long, env = "DAYBOOK_ALL_SNAPSHOTS")]
+    all_snapshots: bool,
     /// Write what was verified and found to this file as well, as JSON.
     #[arg(long, env = "DAYBOOK_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
@@ -86,7 +90,8 @@ impl VerifyArgs {
         } else {
             None
         };
-        let mut verification = verify_known(Arc::clone(log), from, self.to, known).await?;
+        let since = resumed.filter(|_| !self.all_snapshots).unwrap_or(1);
+        let mut verification = verify_known(Arc::clone(log), from, self.to, known, since).await?;
         verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
         Ok(verification)
     }
@@ -119,10 +124,17 @@ pub async fn verify(
     to: Option<Position>,
     known: Option<Head>,
 ) -> Result<Verification, Failure> {
-    verify_known(log, from, to, Known::of(known)).await
+    verify_known(log, from, to, Known::of(known), 1).await
 }
 
-async fn verify_known(log: Arc<dyn Log>, from: Position, to: Option<Position>, known: Known) -> Result<Verification, Failure> {
+/// The same, of the snapshots that were taken `since` a position.
+async fn verify_known(
+    log: Arc<dyn Log>,
+    from: Position,
+    to: Option<Position>,
+    known: Known,
+    since: Position,
+) -> Result<Verification, Failure> {
     let head = end_of(&*log).await?;
     let from = from.max(1);
     let to = to.unwrap_or(head);
@@ -132,29 +144,17 @@ async fn verify_known(log: Arc<dyn Log>, from: Position, to: Option<Position>, k
     let schemas = Schemas::compiled()?;
     let mut progress = Progress::new("verifying", to + 1 - from);
     let mut run = Run::new(Arc::clone(&log), from, known);
-    run.expect(head);
+    run.expect(head).await;
     // While one page is checked record by record, the next is read, and the one before is held against the past.
-    let mut pages = Box::pin(read(log, from - 1, to).map(|step| check_page(step, &schemas)).buffered(3));
-    while let Some(page) = pages.next().await {
-        run.take_in(page?).await?;
+    let mut pages = Pages::of(log, from - 1, to, move |record| check(record, &schemas));
+    while let Some(page) = pages.next().await? {
+        run.take_in(page).await?;
         progress.tick(run.events);
         if run.findings.len() >= ENOUGH || run.stopped {
             break;
         }
     }
-    run.conclude(to, &progress).await
-}
-
-async fn check_page(step: Step<Recorded>, schemas: &Arc<Schemas>) -> Result<Step<Checked>, Failure> {
-    let page = match step {
-        Step::Page(page) => page,
-        Step::Damage(position, reason) => return Ok(Step::Damage(position, reason)),
-        Step::Failure(position, reason) => return Ok(Step::Failure(position, reason)),
-    };
-    let schemas = Arc::clone(schemas);
-    let checked = move || page.into_iter().map(|record| check(record, &schemas)).collect();
-    let done = tokio::task::spawn_blocking(checked).await;
-    done.map(Step::Page).map_err(|error| Failure::Refused(format!("a check did not end: {error}")))
+    run.conclude(to, since, &progress).await
 }
 
 /// A run in progress.
@@ -171,6 +171,7 @@ struct Run {
     known: Known,
     continuity: Continuity,
     folds: Folds,
+    met: Met,
     stopped: bool,
 }
 
@@ -189,11 +190,16 @@ impl Run {
             known,
             continuity: Continuity::from(from),
             folds: Folds::new(),
+            met: Met::default(),
             stopped: false,
         }
     }
 
-    fn expect(&mut self, head: Position) {
+    /// What is wrong before anything is read, and what to look out for.
+    async fn expect(&mut self, head: Position) {
+        if self.from == 1 {
+            self.met = Met::expected(&*self.log).await;
+        }
         for (position, message) in self.known.settle(&self.tree, self.is_whole, head) {
             self.found(position, Rule::Head, message);
         }
@@ -229,7 +235,7 @@ impl Run {
         }
         let mut wrong = self.continuity.check(&checked)?;
         if self.from == 1 {
-            match self.folds.fold(&*self.log, &checked.record, &checked.events).await {
+            match self.folds.fold(&*self.log, &checked, &mut self.met).await {
                 Ok(broken) => wrong.extend(broken),
                 Err(error) => wrong.push((Rule::Fold, error.to_string())),
             }
@@ -249,10 +255,10 @@ impl Run {
         self.findings.push(Finding { position, rule, message });
     }
 
-    async fn conclude(mut self, to: Position, progress: &Progress) -> Result<Verification, Failure> {
+    async fn conclude(mut self, to: Position, since: Position, progress: &Progress) -> Result<Verification, Failure> {
         self.findings.extend(self.continuity.conclude(&*self.log, ENOUGH).await?);
-        let compared =
-            if self.stopped || self.findings.len() >= ENOUGH { None } else { Some(snapshots::compare(&*self.log).await) };
+        let is_enough = self.stopped || self.findings.len() >= ENOUGH;
+        let compared = if is_enough { None } else { Some(snapshots::compare(&*self.log, &self.met, since).await) };
         let snapshots = compared.as_ref().map(|compared| compared.snapshots);
         let compared = compared.unwrap_or_default();
         let wrong = compared.wrong.into_iter();
@@ -267,6 +273,7 @@ impl Run {
             events: self.events,
             snapshots,
             snapshots_left_out: compared.left_out,
+            snapshots_earlier: compared.earlier,
             heads: self.known.checked(),
             root: (ok && self.is_whole).then(|| hex(&self.tree.root())),
             findings: self.findings,

@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use event_schemas::{Position, Recorded};
+use event_schemas::Position;
 use event_store::Log;
-use futures::StreamExt as _;
 use serde::Serialize;
 
-use super::reading::{Step, read};
+use super::reading::{Pages, Step};
 use crate::{Failure, Progress};
 
 /// The pace of a run, for comparison with its baseline.
@@ -47,17 +46,12 @@ impl std::fmt::Display for Pace {
 /// If the log cannot be read.
 pub(super) async fn decoded_per_s(log: &Arc<dyn Log>, from: Position, to: Position) -> Result<f64, Failure> {
     let (started, mut progress) = (Instant::now(), Progress::new("reading", to + 1 - from));
-    let decode = |step: Step<Recorded>| async {
-        let Step::Page(page) = step else { return Ok(0) };
-        let count = page.len() as u64;
-        let decoded = move || page.iter().for_each(|record| drop(record.decode()));
-        let done = tokio::task::spawn_blocking(decoded).await;
-        done.map(|()| count).map_err(|error| Failure::Refused(format!("reading did not end: {error}")))
-    };
-    let mut pages = Box::pin(read(Arc::clone(log), from - 1, to).map(decode).buffered(3));
+    let mut pages = Pages::of(Arc::clone(log), from - 1, to, |record| drop(record.decode()));
     let mut events = 0;
-    while let Some(count) = pages.next().await {
-        events += count?;
+    while let Some(step) = pages.next().await? {
+        if let Step::Page(page) = step {
+            events += page.len() as u64;
+        }
         progress.tick(events);
     }
     Ok(events as f64 / started.elapsed().as_secs_f64().max(0.001))

@@ -1,13 +1,22 @@
-//! Reads a range of the log page by page, around what is damaged.
+//! Reads a range of the log page by page, around what is damaged, and does on all cores what can be done with each record alone.
 
 use std::sync::Arc;
 
 use event_schemas::{Position, Recorded};
 use event_store::{Log, ReadError};
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle, spawn_blocking},
+};
+
+use crate::Failure;
 
 /// How many events are read, and checked as one piece of work, at once.
 const PAGE: usize = 1_000;
+
+/// How many pages are worked on at once, and how many more may wait for whoever takes them.
+const AHEAD: usize = 3;
 
 /// What a read gave.
 pub(super) enum Step<T> {
@@ -18,8 +27,65 @@ pub(super) enum Step<T> {
     Failure(Position, String),
 }
 
+/// The pages of a range in order, read and worked on while whoever takes them does something else.
+pub(super) struct Pages<T> {
+    pages: mpsc::Receiver<Result<Step<T>, JoinError>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static> Pages<T> {
+    /// Begins to read a range, and to do `work` on each record.
+    pub(super) fn of(
+        log: Arc<dyn Log>,
+        after: Position,
+        to: Position,
+        work: impl Fn(Recorded) -> T + Send + Sync + 'static,
+    ) -> Self {
+        let (sender, pages) = mpsc::channel(AHEAD);
+        let work = Arc::new(work);
+        let reader = tokio::spawn(async move {
+            let work_on = |step| {
+                let work = Arc::clone(&work);
+                async move {
+                    match step {
+                        Step::Page(page) => {
+                            let page: Vec<Recorded> = page;
+                            spawn_blocking(move || Step::Page(page.into_iter().map(|record| work(record)).collect())).await
+                        }
+                        Step::Damage(position, reason) => Ok(Step::Damage(position, reason)),
+                        Step::Failure(position, reason) => Ok(Step::Failure(position, reason)),
+                    }
+                }
+            };
+            let mut steps = Box::pin(read(log, after, to).map(work_on).buffered(AHEAD));
+            while let Some(step) = steps.next().await {
+                // Whoever took them has enough.
+                if sender.send(step).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { pages, reader: Some(reader) }
+    }
+
+    /// The next page, or none at the end of the range.
+    ///
+    /// # Errors
+    /// If reading or the work broke off: a range that ends early is never taken for a whole one.
+    pub(super) async fn next(&mut self) -> Result<Option<Step<T>>, Failure> {
+        let broke_off = |error| Failure::Refused(format!("reading broke off: {error}"));
+        if let Some(step) = self.pages.recv().await {
+            return step.map(Some).map_err(broke_off);
+        }
+        match self.reader.take() {
+            Some(reader) => reader.await.map(|()| None).map_err(broke_off),
+            None => Ok(None),
+        }
+    }
+}
+
 /// Reads a range page by page, around what is damaged.
-pub(super) fn read(log: Arc<dyn Log>, after: Position, to: Position) -> impl Stream<Item = Step<Recorded>> {
+fn read(log: Arc<dyn Log>, after: Position, to: Position) -> impl Stream<Item = Step<Recorded>> {
     stream::unfold((log, after, None), move |(log, after, damage)| async move {
         if let Some((position, reason)) = damage {
             return Some((Step::Damage(position, reason), (log, position, None)));

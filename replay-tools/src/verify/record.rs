@@ -6,13 +6,16 @@ use std::{
 };
 
 use event_schemas::{CommerceEvent, DecodeError, Metadata, Recorded, replaced_schemas};
-use jsonschema::Validator;
+use jsonschema::{Draft, ValidationOptions, Validator};
 
-use super::{Finding, Rule};
+use super::{
+    Finding, Rule,
+    payload::{Borrowed, Payload},
+};
 use crate::Failure;
 
 /// The compiled JSON Schema of every event type and version that was ever written.
-pub(super) struct Schemas(HashMap<String, Vec<(u32, Validator)>>);
+pub(super) struct Schemas(HashMap<String, Vec<(u32, Validator<Borrowed>)>>);
 
 /// Compiled once for all runs of this process.
 static COMPILED: OnceLock<Arc<Schemas>> = OnceLock::new();
@@ -39,12 +42,13 @@ impl Schemas {
     }
 
     fn add(&mut self, event_type: &str, version: u32, schema: &serde_json::Value) -> Result<(), Failure> {
-        let validator = jsonschema::draft202012::new(schema).map_err(|error| broken(event_type, version, &error))?;
+        let options = ValidationOptions::default().with_draft(Draft::Draft202012);
+        let validator = options.build(schema).map_err(|error| broken(event_type, version, &error))?;
         self.0.entry(event_type.to_owned()).or_default().push((version, validator));
         Ok(())
     }
 
-    fn of(&self, event_type: &str, version: u32) -> Option<&Validator> {
+    fn of(&self, event_type: &str, version: u32) -> Option<&Validator<Borrowed>> {
         self.0.get(event_type)?.iter().find(|(known, _)| *known == version).map(|(_, validator)| validator)
     }
 }
@@ -99,7 +103,7 @@ impl Checked {
         let event = &self.record.event;
         let decoded = self.record.decode();
         if let Some(validator) = schemas.of(&event.event_type, event.event_version) {
-            let wrong = match serde_json::from_str(&event.payload) {
+            let wrong = match serde_json::from_str::<Payload<'_>>(&event.payload) {
                 Ok(payload) => validator.validate(&payload).err().map(|error| format!("{error} at `{}`", error.instance_path())),
                 Err(error) => Some(format!("the payload is not JSON: {error}")),
             };

@@ -24,6 +24,8 @@ pub struct Verification {
     pub snapshots: Option<u64>,
     /// How many were not, because they have the form of another version of Daybook. The engine does not read those either.
     pub snapshots_left_out: u64,
+    /// How many were not, because the run began behind a head and they were taken before it.
+    pub snapshots_earlier: u64,
     /// How many heads that were known beforehand the log was held against.
     pub heads: u64,
     /// What is wrong, in the order of the log.
@@ -50,6 +52,7 @@ impl Verification {
             events: 0,
             snapshots: None,
             snapshots_left_out: 0,
+            snapshots_earlier: 0,
             heads: 0,
             findings: vec![Finding { position, rule: Rule::Positions, message: reason }],
             root: None,
@@ -97,8 +100,12 @@ impl std::fmt::Display for Verification {
             0 => String::new(),
             many => format!("; {many} more were left out: they have the form of another version of Daybook"),
         };
+        let earlier = match self.snapshots_earlier {
+            0 => String::new(),
+            many => format!("; {many} more were taken before position {from}, and were not compared again"),
+        };
         match self.snapshots {
-            Some(compared) => writeln!(f, "snapshots: {compared}{left_out}")?,
+            Some(compared) => writeln!(f, "snapshots: {compared}{left_out}{earlier}")?,
             None => writeln!(f, "snapshots: not compared")?,
         }
         if self.heads > 0 {

@@ -145,11 +145,14 @@ async fn the_report_says_how_many_snapshots_there_were_also_of_a_run_behind_a_he
     drop(log);
     desk.text(&["notary-key", "generate", "--name", "daybook/tea", "--out", "k"]);
     std::fs::write(desk.path("head.txt"), desk.text(&["head", "--key", "k"])).unwrap();
-    let resumed = ["verify", "--resume-from", "head.txt"];
+    let resumed = ["verify", "--resume-from", "head.txt", "--all-snapshots"];
     for args in [&["verify"][..], &resumed] {
         assert!(desk.text(args).contains("\nsnapshots: 1\n"), "{args:?}");
         assert_eq!(desk.json(args)["snapshots"], json!(1));
     }
+    // What a run of every night costs goes by what is new; what it leaves out for that, it says.
+    let words = "\nsnapshots: 0; 1 more were taken before position 28, and were not compared again\n";
+    assert!(desk.text(&resumed[..3]).contains(words));
     // A pack of a beginning sees the log as it was, and none of what is kept beside it now.
     desk.text(&["evidence-pack", "--out", "all.zip"]);
     desk.text(&["evidence-pack", "--out", "past.zip", "--to", "27"]);

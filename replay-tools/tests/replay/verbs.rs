@@ -72,7 +72,8 @@ async fn verify_has_the_fields_that_scripts_rely_on() {
     let mut said = desk.json(&["verify"]);
     assert!(said["seconds"].take().is_f64() && said["root"].take().is_string());
     let expected = json!({
-        "ok": true, "from": 1, "to": 25, "events": 25, "snapshots": 0, "snapshots_left_out": 0, "heads": 0, "findings": [],
+        "ok": true, "from": 1, "to": 25, "events": 25, "snapshots": 0, "snapshots_left_out": 0,
+        "snapshots_earlier": 0, "heads": 0, "findings": [],
         "root": null, "seconds": null,
     });
     assert_eq!(said, expected);
