@@ -39,10 +39,16 @@ fn setting(name: &str, default: u64) -> u64 {
 struct Nodes {
     folder: PathBuf,
     database: String,
+    client: reqwest::Client,
     urls: RwLock<Vec<String>>,
 }
 
 impl Nodes {
+    fn of(folder: &Path, database: &str) -> Self {
+        let (client, urls) = (reqwest::Client::new(), RwLock::default());
+        Self { folder: folder.to_owned(), database: database.to_owned(), client, urls }
+    }
+
     fn start_one(&self) -> Process {
         let database = self.database.as_str();
         Process::serve_with(&self.folder, &[("DAYBOOK_EVENTS", database), ("DAYBOOK_VIEWS", database)])
@@ -105,7 +111,7 @@ async fn ask(nodes: &Nodes, home: usize, query: &'static str, mut input: Value, 
     let begun = Instant::now();
     let (mut node, mut acknowledged) = (home, false);
     while begun.elapsed() < PATIENCE {
-        match Shopper::new(&nodes.url(node)).answer(query, &input).await {
+        match Shopper::with(nodes.client.clone(), &nodes.url(node)).answer(query, &input).await {
             Answer::Done(payload) => {
                 if !std::mem::replace(&mut acknowledged, true) {
                     let input = input.clone();
@@ -161,7 +167,7 @@ async fn nodes_that_are_killed_lose_no_order_double_none_and_oversell_nothing() 
         .collect();
     stock_the_shelves(log.clone(), &shelves).await;
 
-    let nodes = Arc::new(Nodes { folder: folder.path().to_owned(), database: database.clone(), urls: RwLock::default() });
+    let nodes = Arc::new(Nodes::of(folder.path(), &database));
     let running: Vec<Process> = (0..NODES).map(|_| nodes.start_one()).collect();
     *nodes.urls.write().unwrap() = running.iter().map(|node| node.url.clone()).collect();
     let until = Instant::now() + Duration::from_secs(seconds);
@@ -238,7 +244,7 @@ async fn a_node_whose_clock_is_an_hour_off_says_so_and_does_no_harm() {
         assert_eq!((&report["ready"], &report["warnings"][0]["code"]), (&json!(true), &json!("CLOCK_OFF")), "{report}");
 
         let mut bought = Bought::default();
-        let nodes = Nodes { folder: folder.path().to_owned(), database: database.clone(), urls: RwLock::default() };
+        let nodes = Nodes::of(folder.path(), &database);
         *nodes.urls.write().unwrap() = vec![wrong.url.clone(); NODES];
         let cart = ask(&nodes, 0, crate::shopper::CREATE, json!({ "currency": "EUR" }), &mut bought).await.unwrap();
         let lines = json!([{ "sku": "TEA", "quantity": 1 }]);
