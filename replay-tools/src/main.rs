@@ -6,7 +6,8 @@ use clap::Parser as _;
 use replay_tools::CommandLine;
 use tracing_subscriber::filter::LevelFilter;
 
-/// `verify` checks records on all cores and drops them on one: this allocator takes memory back from other threads at half the cost.
+/// `verify` checks records on all cores and drops them on one. With the allocator of glibc the same run takes half as long again
+/// (docs/benchmarks.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
