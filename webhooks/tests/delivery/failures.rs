@@ -215,7 +215,7 @@ async fn a_receiver_that_is_down_for_all_keeps_a_bounded_number_waiting_and_gets
     for number in 0..600 {
         shop.receive(&format!("SKU-{number:03}")).await;
     }
-    let standing = shop.standing(&node, id, |standing| standing.waiting > 256 && standing.last_failure.is_some()).await;
+    let standing = shop.standing(&node, id, |standing| standing.waiting >= 256 && standing.last_failure.is_some()).await;
     assert!(standing.waiting < 256 + 128, "{standing:?}");
     up.store(true, SeqCst);
     // Each step of the clock takes up what waits, and makes room for what follows.
