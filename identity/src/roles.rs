@@ -68,8 +68,7 @@ impl Accounts {
         if let (Err(IdentityError::Refused(_)), Some(person)) = (&written, person)
             && let Err(IdentityError::Refused(_)) = self.rights_of(account_id).await
         {
-            persons.destroy_key(person).await?;
-            persons.forget_customer(&customer).await?;
+            persons.forget_customer(&customer, person).await?;
         }
         let written = written?;
         Ok(self.end_sessions_of_disabled(account_id, origin).await?.unwrap_or(written))

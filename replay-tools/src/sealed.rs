@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(closed, expected);
         let opened = told(Some(&persons), event.clone(), &texts).await.unwrap();
         assert_eq!((&opened["email"], &opened["reason"]), (&json!("ana@example.com"), &json!(typed)));
-        persons.destroy(&[ana]).await.unwrap();
+        persons.destroy_key(ana).await.unwrap();
         assert_eq!(told(Some(&persons), event, &texts).await.unwrap()["email"], format!("<person {ana} was erased>"));
         let unknown = told(Some(&persons), json!([stranger]), &texts).await.unwrap();
         assert!(unknown[0].as_str().unwrap().contains("whose key was never in this vault"), "{unknown}");

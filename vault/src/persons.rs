@@ -236,18 +236,6 @@ impl Persons {
         Ok(())
     }
 
-    /// Destroys the keys of persons, and whatever the store still has of them on its disk. May be repeated.
-    ///
-    /// # Errors
-    /// [`PersonError::Vault`]: some keys may be destroyed then, and it must be repeated.
-    pub async fn destroy(&self, persons: &[PersonId]) -> Result<(), PersonError> {
-        for person in persons {
-            self.destroy_key(*person).await?;
-        }
-        // Also when nothing was there: an earlier call may have died before this.
-        self.purge().await
-    }
-
     /// Frees the store's disk of what was destroyed until now. Until it succeeds it stays due, also when whoever waits for it goes
     /// away. Of many who ask at once one does it, and after that one for all the others.
     ///
@@ -273,11 +261,13 @@ impl Persons {
         Ok(())
     }
 
-    /// Forgets who a customer is. May be repeated.
+    /// Destroys the key that a customer has, and forgets who they are: in this order, since it tells that something is left to do.
+    /// May be repeated.
     ///
     /// # Errors
     /// [`PersonError::Vault`].
-    pub async fn forget_customer(&self, customer: &CustomerId) -> Result<(), PersonError> {
+    pub async fn forget_customer(&self, customer: &CustomerId, person: PersonId) -> Result<(), PersonError> {
+        self.destroy_key(person).await?;
         self.shared.vault.remove(&self.customer_name(customer)).await?;
         Ok(())
     }

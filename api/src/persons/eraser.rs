@@ -95,8 +95,7 @@ async fn carry_out(shop: &Shop, erased: &Erased) -> Result<(), PersonsError> {
         }
     }
     if let Some(person) = still_known(shop, erased, customer).await? {
-        shop.persons.destroy_key(person).await?;
-        shop.persons.forget_customer(customer).await?;
+        shop.persons.forget_customer(customer, person).await?;
     }
     Ok(())
 }

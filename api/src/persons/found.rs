@@ -222,8 +222,7 @@ pub(crate) async fn keyed(shop: &Shop, customer: &CustomerId) -> Result<Option<P
     if !matches!(account_of(shop, customer).await?, Account::Removed) {
         return Ok(Some(person));
     }
-    shop.persons.destroy_key(person).await?;
-    shop.persons.forget_customer(customer).await?;
+    shop.persons.forget_customer(customer, person).await?;
     Ok(None)
 }
 

@@ -247,7 +247,7 @@ async fn an_account_whose_key_was_erased_by_itself_can_still_be_erased() {
     // As a version did that did not ask whose key it was.
     let alone = PersonEvent::from(PersonErased { customer_id: None });
     write(folder.path(), vec![(StreamId::new("person", key), alone.into(), Utc::now())]).await;
-    persons.destroy(&[key]).await.unwrap();
+    persons.destroy_key(key).await.unwrap();
 
     let server = Server::reopen(folder).await;
     assert_eq!(server.login(&ana.email, PASSWORD).await["userErrors"], json!([]), "the account was left");

@@ -66,8 +66,9 @@ async fn an_erased_person_cannot_be_read_and_nobody_else_is_touched(place: &Plac
         all.push((person, persons.seal(person, &format!("person {number}")).await.unwrap()));
     }
     let gone: Vec<PersonId> = all.iter().step_by(3).map(|(person, _)| *person).collect();
-    persons.destroy(&gone).await.unwrap();
-    persons.destroy(&gone).await.unwrap();
+    for person in gone.iter().chain(&gone) {
+        persons.destroy_key(*person).await.unwrap();
+    }
     for (number, (person, sealed)) in all.iter().enumerate() {
         let opened = persons.open(sealed).await.unwrap();
         assert_eq!(opened, (!gone.contains(person)).then(|| format!("person {number}")));
@@ -90,7 +91,7 @@ async fn another_node_hears_of_an_erasure_within_seconds(place: &Place) {
     let ana = one.somebody().await.unwrap();
     let sealed = one.seal(ana, &text("ana@example.com")).await.unwrap();
     assert!(other.open(&sealed).await.unwrap().is_some());
-    one.destroy(&[ana]).await.unwrap();
+    one.destroy_key(ana).await.unwrap();
     tokio::time::sleep(Duration::from_millis(5_100)).await;
     assert_eq!(other.open(&sealed).await, Ok(None));
 }
@@ -105,13 +106,14 @@ async fn a_customer_is_one_person_on_every_node(place: &Place) {
     assert_eq!(found.len(), 1);
     let other = CustomerId::new("ben").unwrap();
     assert_ne!(nodes[1].of_customer(&other).await.unwrap(), found[0]);
-    nodes[0].destroy(&[found[0]]).await.unwrap();
+    nodes[0].destroy_key(found[0]).await.unwrap();
     let again = nodes[0].of_customer(&customer).await.unwrap();
     assert_ne!(again, found[0], "whose key was destroyed gets another");
     assert!(nodes[0].seal(again, &text("again")).await.is_ok());
     assert_eq!(nodes[1].of_customer(&customer).await.unwrap(), again);
-    nodes[2].forget_customer(&customer).await.unwrap();
-    nodes[2].forget_customer(&customer).await.unwrap();
+    nodes[2].forget_customer(&customer, again).await.unwrap();
+    nodes[2].forget_customer(&customer, again).await.unwrap();
+    assert!(!nodes[2].is_readable(again).await.unwrap());
     assert_ne!(nodes[0].of_customer(&customer).await.unwrap(), again, "who comes again is somebody new");
 }
 
@@ -121,9 +123,9 @@ async fn many_nodes_that_erase_at_once_erase_all(place: &Place) {
     for _ in 0..30 {
         all.push(nodes[0].somebody().await.unwrap());
     }
-    let erasures = all.iter().zip(nodes.iter().cycle()).map(|(person, node)| {
-        let person = [*person];
-        async move { node.destroy(&person).await }
+    let erasures = all.iter().zip(nodes.iter().cycle()).map(|(person, node)| async move {
+        node.destroy_key(*person).await?;
+        node.purge().await
     });
     futures::future::try_join_all(erasures).await.unwrap();
     let fresh = persons(place).await;
@@ -148,6 +150,29 @@ async fn a_key_that_was_destroyed_is_not_in_the_file_any_more() {
         files.filter(|file| page.chunks(64).any(|part| file.windows(part.len()).any(|window| window == part))).count()
     };
     assert!(in_files() > 0, "the page is there, as it was sealed with her key in it");
-    persons.destroy(&[ana]).await.unwrap();
+    persons.destroy_key(ana).await.unwrap();
+    persons.purge().await.unwrap();
     assert_eq!(in_files(), 0, "no part of it is left, in the database or its write-ahead log");
+}
+
+#[tokio::test]
+async fn a_purge_that_was_given_up_stays_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault: Vault = Place(crate::in_folder(&folder)).node().await;
+    let persons = std::sync::Arc::new(Persons::new(vault));
+    let ana = persons.somebody().await.unwrap();
+    let log = || std::fs::metadata(folder.path().join("vault.db-wal")).map_or(0, |file| file.len());
+    // Somebody reads what was there before, and so nothing can be taken off the disk.
+    let reader = rusqlite::Connection::open(folder.path().join("vault.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entries").unwrap();
+    persons.destroy_key(ana).await.unwrap();
+    let waits = persons.clone();
+    let purging = tokio::spawn(async move { waits.purge().await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    purging.abort();
+    assert!(purging.await.unwrap_err().is_cancelled());
+    assert!(log() > 0, "the page without the key is still in the write-ahead log, and the one with it in the database");
+    reader.execute_batch("COMMIT").unwrap();
+    persons.purge_if_due().await.unwrap();
+    assert_eq!(log(), 0);
 }
