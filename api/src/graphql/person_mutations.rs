@@ -16,7 +16,7 @@ use crate::{
         scalar::Long,
         user_error::UserError,
         user_error_code::UserErrorCode,
-        warning::Warning,
+        warning::{Warning, WarningCode},
     },
     persons::{self, Found, Whom},
     shop::Shop,
@@ -124,7 +124,7 @@ async fn changed<I: MutationInput>(
     mut found: Found,
     command: PersonCommand,
 ) -> Result<PersonPayload, Error> {
-    let shop = ctx.data::<Arc<Shop>>()?;
+    let (shop, mut others) = (ctx.data::<Arc<Shop>>()?, 0);
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         if found.is_several() {
             let error = UserError::new(UserErrorCode::SeveralCustomers, person::several(&found));
@@ -135,6 +135,7 @@ async fn changed<I: MutationInput>(
             let error = UserError::new(UserErrorCode::PersonNotFound, persons::LEADS_NOWHERE);
             return Ok(refused(ctx, vec![error])?.into());
         }
+        others = persons::under_same_address(shop, &found).await.map_err(|error| person::fault(&error))?.len();
     }
     // Not before: who may not do it writes nothing.
     persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
@@ -145,10 +146,14 @@ async fn changed<I: MutationInput>(
     };
     destroy(shop, &outcome.changes).await;
     let shown = read_back(ctx, outcome.position).await;
+    let mut warnings = Warning::unless_shown(shown);
+    if others > 0 {
+        warnings.push(Warning::new(WarningCode::SameAddressKept, persons::told_of_others(others)));
+    }
     Ok(PersonPayload {
         person: if shown { person::told(ctx, found).await? } else { None },
         position: Long::of(outcome.position),
-        warnings: Warning::unless_shown(shown),
+        warnings,
         ..Default::default()
     })
 }

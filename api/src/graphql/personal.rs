@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_graphql::{Context, Error};
 use domain::{Account, Cart};
 use event_schemas::{
-    CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonEvent, PersonId, Personal, Recorded, StreamId,
+    CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonErased, PersonEvent, PersonId, Personal, Recorded, StreamId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -26,10 +26,14 @@ use crate::{
 /// When the vault fails, the value was tampered with, or it cannot be noted.
 pub(crate) async fn opened<T: DeserializeOwned>(ctx: &Context<'_>, sealed: Option<&Personal<T>>) -> Result<Option<T>, Error> {
     let Some(sealed) = sealed else { return Ok(None) };
-    // Who sees it is noted before it is opened. What was recorded before personal data was sealed is of nobody in particular.
-    let whose = sealed.person().map_or("unsealed".to_owned(), |person| person.to_string());
-    shown(ctx, &StreamId::new("person", whose))?;
-    ctx.data::<Arc<Shop>>()?.persons.open(sealed).await.map_err(|error| problem::fault(&error))
+    let opened = ctx.data::<Arc<Shop>>()?.persons.open(sealed).await.map_err(|error| problem::fault(&error))?;
+    // Who sees it is noted before it is given out; of who was erased there is nothing to see. What was recorded before personal
+    // data was sealed is of nobody in particular.
+    if opened.is_some() {
+        let whose = sealed.person().map_or("unsealed".to_owned(), |person| person.to_string());
+        shown(ctx, &StreamId::new("person", whose))?;
+    }
+    Ok(opened)
 }
 
 /// The payload of an event with all that is sealed in it opened; null where the person was erased.
@@ -40,11 +44,13 @@ pub(crate) async fn opened_event(ctx: &Context<'_>, recorded: &Recorded) -> Resu
     let mut payload = serde_json::from_str(&recorded.event.payload).unwrap_or_default();
     // What cannot be read as an event is told as it is, sealed.
     let sealed = recorded.sealed_texts().unwrap_or_default();
+    let persons = &ctx.data::<Arc<Shop>>()?.persons;
     for person in sealed.values().collect::<BTreeSet<_>>() {
-        shown(ctx, &StreamId::new("person", person))?;
+        if persons.is_readable(*person).await.map_err(|error| problem::fault(&error))? {
+            shown(ctx, &StreamId::new("person", person))?;
+        }
     }
-    let opened = ctx.data::<Arc<Shop>>()?.persons.open_json(&mut payload, &sealed).await;
-    opened.map(|()| payload).map_err(|error| problem::fault(&error))
+    persons.open_json(&mut payload, &sealed).await.map(|()| payload).map_err(|error| problem::fault(&error))
 }
 
 /// Seals a value, if there is one. For nobody it becomes a text that no key opens: the decision then refuses it, since what it
@@ -84,7 +90,7 @@ pub(crate) async fn person_of_cart(ctx: &Context<'_>, id: CartId) -> Result<Opti
 /// and without a look at the vault, when there is no such order for the caller; `everyones` is the permission for all orders.
 ///
 /// # Errors
-/// When the log or the vault fails.
+/// `PERSON_ERASED` when who placed it was erased, and when the log or the vault fails.
 pub(crate) async fn person_of_order(ctx: &Context<'_>, id: OrderId, everyones: Permission) -> Result<Option<PersonId>, Error> {
     let shop = ctx.data::<Arc<Shop>>()?;
     let first = shop.log.read_stream(&StreamId::new(OrderEvent::AGGREGATE, id), 0, 1).await;
@@ -97,6 +103,13 @@ pub(crate) async fn person_of_order(ctx: &Context<'_>, id: OrderId, everyones: P
             let address = placed.shipping_address.as_ref().or(placed.billing_address.as_ref());
             let entered = placed.email.as_ref().and_then(Personal::person);
             let before = entered.or_else(|| address.and_then(Personal::person));
+            // A guest's cart may be filled in again by somebody else. Of a guest's order nothing comes that is not about them.
+            if placed.customer_id.is_none()
+                && let Some(guest) = before
+                && erasure_of(shop, guest).await?.is_some()
+            {
+                return Err(problem::person_erased());
+            }
             return person(shop, placed.customer_id.as_ref(), before).await.map(Some);
         }
     }
@@ -154,16 +167,8 @@ async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId
         if shop.persons.is_readable(known).await.map_err(|error| problem::fault(&error))? {
             return Ok(known);
         }
-        for recorded in
-            history::whole(&*shop.log, &StreamId::new("person", known)).await.map_err(|error| problem::fault(&error))?
-        {
-            for event in recorded.decode().map_err(|error| problem::fault(&error))? {
-                if let CommerceEvent::Person(PersonEvent::PersonErased(erased)) = event
-                    && erased.customer_id.as_ref() == Some(customer)
-                {
-                    return Err(problem::person_erased());
-                }
-            }
+        if erasure_of(shop, known).await?.is_some_and(|erased| erased.customer_id.as_ref() == Some(customer)) {
+            return Err(problem::person_erased());
         }
     }
     // Who has just been erased with their account is forgotten, and may have a session for a moment. No key is made for them.
@@ -174,4 +179,17 @@ async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId
         }
     };
     keyed.ok_or_else(problem::person_erased)
+}
+
+/// That a person was erased, as the log says; nothing if it does not.
+async fn erasure_of(shop: &Shop, person: PersonId) -> Result<Option<PersonErased>, Error> {
+    let history = history::whole(&*shop.log, &StreamId::new("person", person)).await;
+    for recorded in history.map_err(|error| problem::fault(&error))? {
+        for event in recorded.decode().map_err(|error| problem::fault(&error))? {
+            if let CommerceEvent::Person(PersonEvent::PersonErased(erased)) = event {
+                return Ok(Some(erased));
+            }
+        }
+    }
+    Ok(None)
 }

@@ -24,6 +24,9 @@ pub(crate) enum WarningCode {
     StockOversold,
     /// The gateway has not answered yet: the payment shows the outcome when it has.
     GatewayPending,
+    /// The same e-mail address was given under keys that are kept, perhaps by the same person: erase by the address what is theirs
+    /// as well.
+    SameAddressKept,
     /// It is done, and the views need longer than two seconds to show it: ask again with `Daybook-Min-Position`.
     NotYetVisible,
 }

@@ -1,6 +1,6 @@
 //! The verb `daybook person`: what whoever protects data does on the machine, without a server.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use domain::{ChangePersons, PersonCommand};
@@ -156,25 +156,27 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     };
     let mut found = persons::find(shop, &who.whom()?).await?;
     persons::with_a_key(shop, &mut found).await?;
+    let mut others = BTreeSet::new();
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         must_be_one(&found)?;
         if persons::leads_nowhere(shop, &found).await? {
             return Err(persons::LEADS_NOWHERE.into());
         }
+        others = persons::under_same_address(shop, &found).await?;
     }
     let ids: Vec<_> = found.persons.iter().copied().collect();
     let decision = ChangePersons { persons: ids.clone(), customers: found.customer_of.clone(), command };
     let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
     let erased = persons::erased_in(&outcome.changes);
-    let erases = !erased.is_empty();
     persons::finish(shop, &erased).await?;
     let answer = json!({
         "persons": ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "position": outcome.position,
-        "erased": erases,
+        "erased": !erased.is_empty(),
         "hasUnsealed": found.plain,
+        "keptUnderSameAddress": others.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
-    println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erases) });
+    println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erased.len(), others.len()) });
     Ok(())
 }
 
@@ -183,14 +185,14 @@ fn must_be_one(found: &Found) -> Result<(), Failure> {
     if found.is_several() { Err(format!("these are several customers: {}", customers.join(", ")).into()) } else { Ok(()) }
 }
 
-fn in_words(found: &Found, erased: bool) -> String {
-    let count = found.persons.len();
-    let keys = if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
-    match (erased, found.plain) {
-        (true, true) => format!("{keys} destroyed. Some of it was recorded before it was sealed: that stays readable."),
-        (true, false) => format!("{keys} destroyed: nothing about the person can be read any more."),
-        (false, _) => format!("recorded for {keys}."),
-    }
+fn in_words(found: &Found, erased: usize, others: usize) -> String {
+    let keys = |count| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+    let done = match (erased, found.plain) {
+        (0, _) => format!("recorded for {}.", keys(found.persons.len())),
+        (_, true) => format!("{} destroyed. Some of it was recorded before it was sealed: that stays readable.", keys(erased)),
+        (_, false) => format!("{} destroyed: nothing that was sealed for them can be read any more.", keys(erased)),
+    };
+    if others == 0 { done } else { format!("{done} {}.", persons::told_of_others(others)) }
 }
 
 async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &str) -> Result<(), Failure> {

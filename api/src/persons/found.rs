@@ -43,6 +43,8 @@ pub(crate) struct Found {
     pub(crate) streams: BTreeSet<StreamId>,
     /// Whether some of it was recorded before personal data was sealed: no key opens it, and none can be destroyed.
     pub(crate) plain: bool,
+    /// The e-mail addresses that were given in carts and orders, sealed.
+    emails: Vec<Personal<String>>,
 }
 
 impl Found {
@@ -81,6 +83,7 @@ impl Found {
     fn take_cart(&mut self, cart: &Cart) {
         self.streams.insert(StreamId::new("cart", cart.cart_id));
         self.customers.extend(cart.customer_id.clone());
+        self.emails.extend(cart.email.clone());
         self.take(cart.email.as_ref(), cart.customer_id.as_ref());
         self.take(cart.shipping_address.as_ref(), cart.customer_id.as_ref());
         self.take(cart.billing_address.as_ref(), cart.customer_id.as_ref());
@@ -91,6 +94,7 @@ impl Found {
         self.streams.extend(order.cart_id.map(|id| StreamId::new("cart", id)));
         self.streams.extend(order.payment_id.map(|id| StreamId::new("payment", id)));
         self.customers.extend(order.customer_id.clone());
+        self.emails.extend(order.email.clone());
         self.take(order.email.as_ref(), order.customer_id.as_ref());
         self.take(order.shipping_address.as_ref(), order.customer_id.as_ref());
         self.take(order.billing_address.as_ref(), order.customer_id.as_ref());
@@ -146,7 +150,7 @@ pub(crate) async fn find(shop: &Shop, whom: &Whom) -> Result<Found, PersonsError
                 found.take_order(&row);
             }
         }
-        Whom::Email(email) => by_email(shop, email, &mut found).await?,
+        Whom::Email(email) => by_email(shop, &BTreeSet::from([address(email)]), &mut found).await?,
     }
     let (mut persons, mut customers, mut streams) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     loop {
@@ -310,19 +314,57 @@ pub(super) fn sealed_in(recorded: &Recorded) -> Result<BTreeSet<PersonId>, Perso
     Ok(recorded.sealed_texts()?.into_values().collect())
 }
 
-async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), PersonsError> {
-    let wanted = email.trim().to_lowercase();
-    let own = shop.accounts.account_of(&wanted).await?.map(|account| account.customer_id());
-    found.customers.extend(own.clone());
+/// An e-mail address as it is compared.
+fn address(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// Keys that can be read, of others than who was found, under an e-mail address that was given by who was found: perhaps the same
+/// person, who bought as a guest again. That nobody has shown, so they are not erased along; whoever erases is told. Costs as
+/// much as looking for an address.
+///
+/// # Errors
+/// When a store fails.
+pub(crate) async fn under_same_address(shop: &Shop, found: &Found) -> Result<BTreeSet<PersonId>, PersonsError> {
+    let (mut wanted, mut others, mut readable) = (BTreeSet::new(), Found::default(), BTreeSet::new());
+    for email in &found.emails {
+        wanted.extend(shop.persons.open(email).await?.as_deref().map(address));
+    }
+    if !wanted.is_empty() {
+        by_email(shop, &wanted, &mut others).await?;
+    }
+    for customer in &others.customers {
+        others.persons.extend(shop.persons.known_customer(customer).await?);
+    }
+    for person in others.persons.difference(&found.persons) {
+        if shop.persons.is_readable(*person).await? {
+            readable.insert(*person);
+        }
+    }
+    Ok(readable)
+}
+
+/// What whoever erases somebody is told of others under the same e-mail address.
+pub(crate) fn told_of_others(others: usize) -> String {
+    let keys = if others == 1 { "1 other key is".to_owned() } else { format!("{others} other keys are") };
+    format!("{keys} kept that the same e-mail address was given under: erase by the address what is theirs as well")
+}
+
+async fn by_email(shop: &Shop, wanted: &BTreeSet<String>, found: &mut Found) -> Result<(), PersonsError> {
+    let mut own = BTreeSet::new();
+    for email in wanted {
+        own.extend(shop.accounts.account_of(email).await?.map(|account| account.customer_id()));
+    }
+    found.customers.extend(own.iter().cloned());
     // Nobody has shown that an address is theirs by typing it: a customer is found by the address of their account only.
-    let is_others = |customer: Option<&CustomerId>| customer.is_some() && customer != own.as_ref();
+    let is_others = |customer: Option<&CustomerId>| customer.is_some_and(|customer| !own.contains(customer));
     let mut after: Option<CartId> = None;
     loop {
         let page = shop.views.read(move |reader| reader.carts_after(after, PAGE)).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.cart_id);
         for row in &page {
-            if !is_others(row.customer_id.as_ref()) && is_that(shop, row.email.as_ref(), &wanted).await? {
+            if !is_others(row.customer_id.as_ref()) && is_among(shop, row.email.as_ref(), wanted).await? {
                 found.take_cart(row);
             }
         }
@@ -333,7 +375,7 @@ async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), Per
         let Some(last) = page.last() else { break };
         after = Some(last.order_id);
         for row in &page {
-            if !is_others(row.customer_id.as_ref()) && is_that(shop, row.email.as_ref(), &wanted).await? {
+            if !is_others(row.customer_id.as_ref()) && is_among(shop, row.email.as_ref(), wanted).await? {
                 found.take_order(row);
             }
         }
@@ -341,7 +383,7 @@ async fn by_email(shop: &Shop, email: &str, found: &mut Found) -> Result<(), Per
     Ok(())
 }
 
-async fn is_that(shop: &Shop, email: Option<&Personal<String>>, wanted: &str) -> Result<bool, PersonsError> {
+async fn is_among(shop: &Shop, email: Option<&Personal<String>>, wanted: &BTreeSet<String>) -> Result<bool, PersonsError> {
     let Some(email) = email else { return Ok(false) };
-    Ok(shop.persons.open(email).await?.is_some_and(|email| email.trim().to_lowercase() == wanted))
+    Ok(shop.persons.open(email).await?.is_some_and(|email| wanted.contains(&address(&email))))
 }

@@ -21,7 +21,7 @@ impl Server {
     }
 
     /// The entries of a reader, when there are some: they are written within a second or two.
-    async fn entries_of(&self, reader: &str, at_least: usize) -> Vec<Value> {
+    pub(crate) async fn entries_of(&self, reader: &str, at_least: usize) -> Vec<Value> {
         let begun = Instant::now();
         loop {
             let entries = self.entries(json!({ "reader": reader })).await;

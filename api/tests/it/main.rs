@@ -24,6 +24,7 @@ mod page_rules;
 mod people;
 mod persisted;
 mod persons;
+mod persons_guests;
 mod persons_retention;
 mod persons_rules;
 mod persons_sealed;
