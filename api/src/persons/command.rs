@@ -156,19 +156,20 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     };
     let mut found = persons::find(shop, &who.whom()?).await?;
     persons::with_a_key(shop, &mut found).await?;
-    let mut others = BTreeSet::new();
+    let mut addresses = BTreeSet::new();
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         must_be_one(&found)?;
         if persons::leads_nowhere(shop, &found).await? {
             return Err(persons::LEADS_NOWHERE.into());
         }
-        others = persons::under_same_address(shop, &found).await?;
+        addresses = persons::addresses_of(shop, &found).await?;
     }
     let ids: Vec<_> = found.persons.iter().copied().collect();
     let decision = ChangePersons { persons: ids.clone(), customers: found.customer_of.clone(), command };
     let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
     let erased = persons::erased_in(&outcome.changes);
     persons::finish(shop, &erased).await?;
+    let others = persons::others_under(shop, &addresses, &found).await?;
     let answer = json!({
         "persons": ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "position": outcome.position,

@@ -319,19 +319,32 @@ fn address(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// Keys that can be read, of others than who was found, under an e-mail address that was given by who was found: perhaps the same
-/// person, who bought as a guest again. That nobody has shown, so they are not erased along; whoever erases is told. Costs as
-/// much as looking for an address.
+/// The e-mail addresses that somebody gave in carts and orders: after an erasure nobody can tell any more.
+///
+/// # Errors
+/// When the vault fails.
+pub(crate) async fn addresses_of(shop: &Shop, found: &Found) -> Result<BTreeSet<String>, PersonsError> {
+    let mut addresses = BTreeSet::new();
+    for email in &found.emails {
+        addresses.extend(shop.persons.open(email).await?.as_deref().map(address));
+    }
+    Ok(addresses)
+}
+
+/// Keys that can be read, of others than who was found, under the same e-mail addresses: perhaps the same person, who bought as a
+/// guest again. That nobody has shown, so they are not erased along; whoever erases is told. Costs as much as looking for an
+/// address.
 ///
 /// # Errors
 /// When a store fails.
-pub(crate) async fn under_same_address(shop: &Shop, found: &Found) -> Result<BTreeSet<PersonId>, PersonsError> {
-    let (mut wanted, mut others, mut readable) = (BTreeSet::new(), Found::default(), BTreeSet::new());
-    for email in &found.emails {
-        wanted.extend(shop.persons.open(email).await?.as_deref().map(address));
-    }
-    if !wanted.is_empty() {
-        by_email(shop, &wanted, &mut others).await?;
+pub(crate) async fn others_under(
+    shop: &Shop,
+    addresses: &BTreeSet<String>,
+    found: &Found,
+) -> Result<BTreeSet<PersonId>, PersonsError> {
+    let (mut others, mut readable) = (Found::default(), BTreeSet::new());
+    if !addresses.is_empty() {
+        by_email(shop, addresses, &mut others).await?;
     }
     for customer in &others.customers {
         others.persons.extend(shop.persons.known_customer(customer).await?);
