@@ -35,8 +35,11 @@ pub(crate) async fn graphiql(State(shop): State<Arc<Shop>>) -> Response {
     ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(asset!("page.html"))).into_response()
 }
 
-/// `/graphiql/{name}`: what the page is made of.
-pub(crate) async fn graphiql_asset(Path(name): Path<String>) -> Response {
+/// `/graphiql/{name}`: what the page is made of. Not in production either.
+pub(crate) async fn graphiql_asset(State(shop): State<Arc<Shop>>, Path(name): Path<String>) -> Response {
+    if shop.door.production {
+        return nothing_here();
+    }
     let (body, packed): (&'static [u8], bool) = match name.as_str() {
         "page.css" => (asset!("page.css"), false),
         "page.js" => (asset!("page.js"), false),

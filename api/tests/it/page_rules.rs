@@ -47,8 +47,19 @@ async fn in_production_nobody_in_particular_sees_the_schema_or_is_told_names() {
 }
 
 #[tokio::test]
+async fn in_production_nothing_is_there_that_is_for_trying_the_shop_out() {
+    let server = production().await;
+    for path in ["/", "/graphiql/page.js", "/graphiql/graphiql.min.js", "/graphiql/react.production.min.js"] {
+        assert_eq!(server.client.get(server.url(path)).send().await.unwrap().status(), 404, "{path}");
+    }
+    let planted = server.ask("{ products(first: 1) { totalCount } }").await;
+    assert_eq!(planted["data"]["products"]["totalCount"], 0, "nothing of the demo: {planted}");
+}
+
+#[tokio::test]
 async fn without_production_all_of_it_is_there() {
     let server = Server::start().await;
+    assert_eq!(server.client.get(server.url("/graphiql/page.js")).send().await.unwrap().status(), 200);
     assert_eq!(server.ask(SCHEMA).await["data"]["__schema"]["queryType"]["name"], "Query");
     assert!(server.ask("{ me { acto } }").await.to_string().contains("Did you mean"));
     for path in ["/", "/schema.graphql"] {
