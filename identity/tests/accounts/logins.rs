@@ -1,5 +1,6 @@
 //! Logins with a password.
 
+use chrono::TimeDelta;
 use identity::{Hashing, IdentityError, Login};
 
 use crate::shop::{EMAIL, PASSWORD, QUICK, Shop, refusal, signed_in, staff, stranger};
@@ -61,6 +62,16 @@ async fn a_password_is_hashed_anew_at_the_login_after_the_parameters_changed() {
     assert!(rehashed.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{rehashed}");
     stronger.log_in().await;
     assert_eq!(hash().await, rehashed);
+}
+
+#[tokio::test]
+async fn a_password_holds_until_it_is_changed_however_old_it_is() {
+    let shop = Shop::open().await;
+    let ana = shop.ana().await;
+    shop.later(TimeDelta::days(10 * 365));
+    let signed_in = shop.log_in().await;
+    assert_eq!(signed_in.account_id, ana);
+    assert!(shop.authenticate(&signed_in.access_token).await.is_ok(), "and what it opened holds");
 }
 
 #[tokio::test]
