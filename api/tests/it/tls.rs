@@ -8,7 +8,9 @@ use std::{
 };
 
 use api::{TlsFiles, TransportConfig};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CertifiedKey, DnType, IsCa, KeyPair, generate_simple_self_signed,
+};
 use reqwest::{Certificate, Client, ClientBuilder};
 use serde_json::Value;
 use tokio::{
@@ -53,6 +55,36 @@ async fn a_shop_with_a_certificate_speaks_https_only_and_tells_browsers_to_stay_
     let mut read = Vec::new();
     let _ = tokio::time::timeout(LONG, plain.read_to_end(&mut read)).await.expect("the connection ends");
     assert!(!String::from_utf8_lossy(&read).contains("HTTP/"), "no plain HTTP");
+    server.running.shutdown().await;
+}
+
+/// What an authority of this name says of itself.
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+/// As a public authority signs: by an authority below the root, which clients do not know and have to be shown.
+#[tokio::test]
+async fn a_client_that_knows_only_the_root_of_an_authority_is_shown_the_whole_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = || KeyPair::generate().unwrap();
+    let root = CertifiedIssuer::self_signed(authority("root"), key()).unwrap();
+    let below = CertifiedIssuer::signed_by(authority("below"), key(), &root).unwrap();
+    let shop = key();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&shop, &below).unwrap();
+    let files = TlsFiles { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+    std::fs::write(&files.certificate, certificate.pem() + &below.pem()).unwrap();
+    std::fs::write(&files.key, shop.serialize_pem()).unwrap();
+
+    let server = Server::reached(TransportConfig { tls: Some(files), ..TransportConfig::default() }).await;
+    let url = format!("{}/health/live", server.running.url());
+    let stranger = CertifiedIssuer::self_signed(authority("root"), key()).unwrap();
+    let asked = async |root: String| trusting(root.as_bytes()).build().unwrap().get(&url).send().await;
+    assert_eq!(asked(root.pem()).await.unwrap().status(), 200);
+    assert!(asked(stranger.pem()).await.is_err(), "another authority of the same name");
     server.running.shutdown().await;
 }
 
