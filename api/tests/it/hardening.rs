@@ -27,6 +27,41 @@ async fn methods_that_are_not_used_are_refused_and_tell_nothing() {
     }
 }
 
+/// The status and the rest of the answer to a path that is sent as it is written: a client would tidy it up first.
+async fn answer_to(server: &Server, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.running.address()).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = tokio::time::timeout(LONG, stream.read_to_string(&mut answer)).await.expect("the connection ends");
+    let (status, rest) = answer.split_once("\r\n").unwrap();
+    (status.to_owned(), rest.to_owned())
+}
+
+#[tokio::test]
+async fn no_file_of_the_folder_or_of_source_control_is_served_however_it_is_asked_for() {
+    let server = Server::start().await;
+    let folder = server.folder.path();
+    std::fs::create_dir(folder.join(".git")).unwrap();
+    for name in [".git/HEAD", ".git/config", ".env", "account.sql"] {
+        std::fs::write(folder.join(name), "marzipan").unwrap();
+    }
+    let absolute = folder.join(".git/HEAD").display().to_string();
+    let files = [".git/HEAD", ".git/config", ".git/", ".svn/entries", ".hg/store", ".env", "account.sql", "Cargo.toml"];
+    let kept = ["events.db", "vault.db", "vault.key", "views.db"];
+    for file in files.into_iter().chain(kept).chain([absolute.as_str()]) {
+        let encoded = file.replace('/', "%2F").replace('.', "%2e");
+        for before in ["/", "//", "/../", "/./", "/account/", "/account/../", "/graphiql/../", "/graphiql/..%2f", "/%2e%2e/"] {
+            for path in [format!("{before}{file}"), format!("{before}{encoded}")] {
+                let (status, rest) = answer_to(&server, &path).await;
+                assert!(status.starts_with("HTTP/1.1 4"), "{path}: {status}");
+                assert!(!rest.contains("marzipan") && !rest.contains("SQLite format"), "{path}: {rest}");
+            }
+        }
+    }
+    let (status, _) = answer_to(&server, "/health/live").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+}
+
 #[tokio::test]
 async fn no_answer_sets_a_cookie_and_no_error_tells_inner_workings() {
     let server = Server::start().await;
