@@ -1,6 +1,7 @@
 //! The house keeps its own rules: who may know whom, and how the text of the repository reads.
 
 mod arrows;
+mod connections;
 mod documents;
 mod layout;
 mod manifests;
