@@ -47,7 +47,7 @@ pub enum IdentityRefusal {
         /// The field of the request.
         field: &'static str,
     },
-    /// One of those that are tried first, or the e-mail address.
+    /// One of those that are tried first, a repetition, or little beside words of the shop and of the e-mail address.
     #[error("this password is too easy to guess")]
     PasswordTooCommon {
         /// The field of the request.
