@@ -14,7 +14,7 @@ pub use bookkeeping::*;
 pub use log::*;
 pub use memory::MemoryLog;
 pub use moment::Moment;
-pub use past::{PastError, PastLog};
+pub use past::{PastError, PastLog, end_of};
 pub use postgres::{PostgresAddress, PostgresLog};
 pub use sqlite::SqliteLog;
 pub use url::{open, open_read_only};

@@ -36,14 +36,27 @@ pub enum PastError {
     Read(#[from] ReadError),
 }
 
+/// Where a log ends, also if its last event is damaged: that is found when it is read.
+///
+/// # Errors
+/// If the log cannot be read.
+pub async fn end_of(log: &dyn Log) -> Result<Position, ReadError> {
+    match log.head().await {
+        Err(ReadError::Damaged { position, .. }) if position > 0 => Ok(position),
+        head => Ok(head?.position),
+    }
+}
+
 impl Moment {
-    /// Makes sure that it has come, by the log's clock. What the log has recorded has come, whatever the clock says.
+    /// Makes sure that it has come: a position by the log's end, a time by the log's clock. What the log has recorded has come,
+    /// whatever the clock says.
     ///
     /// # Errors
-    /// If it is a time that has not, or the log cannot be read.
+    /// If it has not, or the log cannot be read.
     pub async fn has_come(self, log: &dyn Log) -> Result<(), PastError> {
-        if matches!(self, Self::Position(_)) {
-            return Ok(());
+        if let Self::Position(position) = self {
+            let head = end_of(log).await?;
+            return if position > head { Err(PastError::NotYet { position, head }) } else { Ok(()) };
         }
         let now = log.now().await?;
         if !self.is_yet_to_come(now) {
@@ -81,13 +94,7 @@ impl PastLog {
     pub async fn at(log: Arc<dyn Log>, moment: Moment) -> Result<Self, PastError> {
         moment.has_come(&*log).await?;
         let position = match moment {
-            Moment::Position(position) => {
-                let head = log.head().await?.position;
-                if position > head {
-                    return Err(PastError::NotYet { position, head });
-                }
-                position
-            }
+            Moment::Position(position) => position,
             Moment::Recorded(time) => recorded_by(&*log, time).await?,
             Moment::Occurred(_) => last_of(&*log, moment).await?,
         };

@@ -80,7 +80,8 @@ impl ExportArgs {
 /// The first position of what was recorded at a moment or after.
 async fn first_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failure> {
     match moment {
-        Moment::Position(position) => Ok(position.max(1)),
+        Moment::Position(0) => Err(Failure::Refused("positions start at 1: there is nothing at position 0".to_owned())),
+        Moment::Position(position) => Ok(position),
         Moment::Recorded(time) => {
             moment.has_come(&**log).await?;
             Ok(last_of(log, Moment::Recorded(time - TimeDelta::microseconds(1))).await? + 1)
@@ -92,7 +93,11 @@ async fn first_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failur
 /// The last position that a moment includes.
 async fn last_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failure> {
     match moment {
-        Moment::Position(position) => Ok(position),
+        Moment::Position(position) => {
+            // Before anything is written about an export that is not made.
+            moment.has_come(&**log).await?;
+            Ok(position)
+        }
         Moment::Recorded(_) => Ok(PastLog::at(Arc::clone(log), moment).await?.end().position),
         Moment::Occurred(_) => Err(by_occurrence()),
     }

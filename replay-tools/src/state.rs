@@ -54,7 +54,8 @@ pub struct StateAt {
 /// Folds a stream up to a moment, or to its end.
 ///
 /// # Errors
-/// If the stream is not there, its type is not known to this version, an event of it is damaged, or the moment has not come yet.
+/// If the stream is not there, its type is not known to this version, an event of it is damaged, or the log has not come to the
+/// moment yet.
 pub async fn state_at(log: &dyn Log, stream: &StreamId, at: Option<Moment>) -> Result<StateAt, Failure> {
     let records = read_stream(log, stream, at).await?;
     let Some(mut state) = State::absent(&stream.aggregate_type) else {

@@ -22,7 +22,7 @@ use std::{
 
 use clap::Args;
 use event_schemas::Position;
-use event_store::{Log, ReadError};
+use event_store::{Log, ReadError, end_of};
 
 use self::{
     continuity::Continuity,
@@ -50,6 +50,7 @@ pub struct VerifyArgs {
     log: LogUrl,
     /// The first position to look at. Rules that need the past hold only from the beginning, and are left out otherwise.
     #[arg(long, env = "DAYBOOK_FROM", value_name = "POSITION", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     from: Position,
     /// The last position to look at; the head if not told.
     #[arg(long, env = "DAYBOOK_TO", value_name = "POSITION")]
@@ -94,14 +95,6 @@ impl VerifyArgs {
         let mut verification = verify_known(Arc::clone(log), from, self.to, known, since).await?;
         verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
         Ok(verification)
-    }
-}
-
-/// Where a log ends. If its last event is damaged, that is found when it is read.
-async fn end_of(log: &dyn Log) -> Result<Position, ReadError> {
-    match log.head().await {
-        Err(ReadError::Damaged { position, .. }) if position > 0 => Ok(position),
-        head => Ok(head?.position),
     }
 }
 

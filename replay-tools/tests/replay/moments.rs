@@ -54,6 +54,44 @@ async fn no_verb_tells_what_will_be() {
 }
 
 #[tokio::test]
+async fn no_verb_takes_a_position_that_the_log_does_not_have() {
+    let desk = late_delivery().await;
+    std::fs::write(desk.path("rules.json"), "{}").unwrap();
+    for args in [
+        &["state", "stock/TEA-100@main", "--at", "27"][..],
+        &["diff", "stock/TEA-100@main", "--from", "27"],
+        &["diff", "stock/TEA-100@main", "--from", "1", "--to", "27"],
+        &["diff-views", "--from", "1", "--to", "27", "--projection", "stock"],
+        &["certificate", "--to", "27"],
+        &["head", "--to", "27"],
+        &["verify", "--to", "27"],
+        &["export", "--out", "later.jsonl", "--to", "27", "--record-as", "ana"],
+        &["export", "--out", "later.jsonl", "--from", "28"],
+        &["what-if", "--rules", "rules.json", "--to", "27"],
+        &["evidence-pack", "--out", "later.zip", "--to", "27"],
+    ] {
+        let said = desk.refusal(args);
+        assert!(said.contains("ends at position 26"), "{args:?}: {said}");
+    }
+    for args in [&["verify", "--from", "0"][..], &["export", "--out", "later.jsonl", "--from", "0"]] {
+        assert!(desk.refusal(args).contains('1'), "{args:?}");
+    }
+    assert!(!desk.path("later.jsonl").exists() && !desk.path("later.zip").exists());
+    assert_eq!(desk.json(&["verify"])["events"], json!(26), "and nothing was written down about an export that was not made");
+    assert_eq!(desk.json(&["state", "stock/TEA-100@main", "--at", "26"])["state"]["on_hand"], json!(54));
+    // A time behind the log's end is none that it has not come to.
+    let now = event_schemas::rfc3339(chrono::Utc::now());
+    assert_eq!(desk.json(&["state", "stock/TEA-100@main", "--at", &now])["state"]["on_hand"], json!(54));
+}
+
+#[tokio::test]
+async fn what_was_is_told_though_the_last_event_is_damaged() {
+    let desk = late_delivery().await;
+    desk.tamper("UPDATE events SET recorded_at = 'never' WHERE position = 26");
+    assert_eq!(desk.json(&["state", "payment/00000000-0000-0000-0000-0000000f4241", "--at", "4"])["events"], json!(1));
+}
+
+#[tokio::test]
 async fn the_views_of_two_moments_are_compared_row_by_row() {
     let desk = late_delivery().await;
     let output = desk.run(&["diff-views", "--from", "9", "--to", "17", "--json"]);
