@@ -1,6 +1,6 @@
 //! Why a verb could not do its work.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use event_schemas::{DecodeError, Position};
 use event_store::{AppendError, OpenError, PastError, ReadError};
@@ -32,7 +32,7 @@ pub enum Failure {
         source: DecodeError,
     },
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} {}", in_words(source))]
     File {
         /// The file.
         path: String,
@@ -48,5 +48,15 @@ impl Failure {
     /// Names the file of an I/O error.
     pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<'_> {
         move |source| Self::File { path: path.display().to_string(), source }
+    }
+}
+
+/// What the system says of a file, and what to do about it where that is known.
+fn in_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AlreadyExists => "is there already: name another file, or move it away first".to_owned(),
+        ErrorKind::NotFound => "is not there, nor perhaps its folder: look at how the path is written".to_owned(),
+        ErrorKind::IsADirectory => "is a folder: name a file".to_owned(),
+        _ => format!("cannot be read or written: {error}"),
     }
 }

@@ -54,6 +54,11 @@ impl ProveConsistencyArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let (old, new) = (head_of(&self.old)?, head_of(&self.new)?);
         let [from, to] = [old.unchecked(), new.unchecked()];
+        if from.size > to.size {
+            let (old, new) = (self.old.display(), self.new.display());
+            let why = format!("{old} has a head of {} events, and {new} an earlier one of {}", from.size, to.size);
+            return Err(Failure::Refused(format!("{why}: name the earlier first, prove-consistency {new} {old}")));
+        }
         let hashes = self.tree.hashes(to.size).await?;
         let path = consistency(&*hashes, from.size, to.size).map_err(not_whole)?;
         if let Err(error) = check_consistency((from.size, from.root), (to.size, to.root), &path) {

@@ -143,7 +143,9 @@ async fn a_later_log_is_shown_to_begin_with_an_earlier_one() {
     write(&desk, "grown.json", &whole.replace("daybook/tea\\n9", "daybook/tea\\n8"));
     assert!(desk.refusal(&check).contains("the signature of daybook/tea is wrong"));
     let said = desk.refusal(&["prove-consistency", "large.txt", "small.txt", "--out", "x"]);
-    assert!(said.contains("older tree 25"), "{said}");
+    assert!(said.contains("name the earlier first, prove-consistency small.txt large.txt"), "{said}");
+    let said = desk.refusal(&["prove-consistency", "nowhere.txt", "large.txt", "--out", "x"]);
+    assert!(said.contains("nowhere.txt is not there") && !said.contains("os error"), "{said}");
     let known = SigningKey::parse(&read(&desk, "notary.key")).unwrap();
     write(&desk, "forged.txt", &notary::SignedCheckpoint::sign(9, [7; 32], &known).to_string());
     let said = desk.refusal(&["prove-consistency", "forged.txt", "large.txt", "--out", "x"]);
