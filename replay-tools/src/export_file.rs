@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,9 @@ use crate::{Failure, from_hex, hex};
 pub const FORMAT: &str = "daybook-export/2";
 /// The one before, which this version reads as well: JSON lines only, without counts by type.
 const FORMER: &str = "daybook-export/1";
+
+/// What the name of a manifest has behind that of its export.
+pub(crate) const MANIFEST: &str = ".manifest.json";
 
 /// How the events stand in a file. All hold the same fields under the same names, and nothing else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -43,14 +47,18 @@ impl Format {
         }
     }
 
+    /// The format that a file is named as.
+    pub(crate) fn by_name(file: &Path) -> Option<Self> {
+        let ending = file.extension()?.to_str()?.to_lowercase();
+        [Self::Jsonl, Self::Csv, Self::Parquet].into_iter().find(|format| ending == format.name())
+    }
+
     /// Makes sure that a file is not named as one of another format. An ending that is none of theirs may stand for any.
     ///
     /// # Errors
     /// Which format the name stands for.
     pub fn fits(self, file: &Path) -> Result<(), Failure> {
-        let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-        let named = [Self::Jsonl, Self::Csv, Self::Parquet].into_iter().find(|format| ending.as_deref() == Some(format.name()));
-        match named.filter(|named| *named != self) {
+        match Self::by_name(file).filter(|named| *named != self) {
             Some(named) => {
                 let (file, named, asked) = (file.display(), named.name(), self.name());
                 Err(Failure::Refused(format!(
@@ -152,7 +160,7 @@ impl Selection {
 impl Manifest {
     /// Where the manifest of an export stands.
     pub fn path_of(export: &Path) -> PathBuf {
-        beside(export, ".manifest.json")
+        beside(export, MANIFEST)
     }
 
     /// Reads the manifest of an export.
@@ -161,7 +169,14 @@ impl Manifest {
     /// If there is none, or it is of another format.
     pub fn of(export: &Path) -> Result<Self, Failure> {
         let path = Self::path_of(export);
-        let text = std::fs::read_to_string(&path).map_err(Failure::file(&path))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Failure::Refused(format!(
+                "{} is not there, and only this manifest says what must be in {}: put it beside it, or export again",
+                path.display(),
+                export.display()
+            )),
+            _ => Failure::file(&path)(error),
+        })?;
         let manifest: Self = serde_json::from_str(&text)
             .map_err(|error| Failure::Refused(format!("{} is not the manifest of an export: {error}", path.display())))?;
         if manifest.format != FORMAT && manifest.format != FORMER {

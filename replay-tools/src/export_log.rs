@@ -48,34 +48,38 @@ impl ExportLog {
     /// # Errors
     /// If an event is missing, out of order or unreadable (named by position), or it is not what its manifest says.
     pub fn open(path: &Path) -> Result<Self, Failure> {
+        let (log, damage) = Self::open_beginning(path)?;
+        damage.map_or(Ok(log), |damage| Err(damage.into()))
+    }
+
+    /// Opens what can be read of an export before it is damaged, and says what the damage is.
+    ///
+    /// # Errors
+    /// If nothing can be read, or it is not what its manifest says without any event being damaged.
+    pub(crate) fn open_beginning(path: &Path) -> Result<(Self, Option<ReadError>), Failure> {
         let manifest = Manifest::of(path)?;
         if !manifest.selection.is_everything() {
             let path = path.display();
             return Err(Failure::Refused(format!("{path} holds a selection of events, which cannot stand in for a log")));
         }
-        let source = Source::open(path, manifest.encoding)?;
-        let (path, first) = (path.to_owned(), manifest.from);
-        let mut file = Indexed { path, source, first, places: vec![0], streams: HashMap::new() };
-        let (tree, recorded_at) = file.index()?;
-        let shown = file.path.display();
-        if tree.size() != manifest.events {
-            let position = first + tree.size().min(manifest.events);
-            let reason = format!("{shown} has {} events, and its manifest says {}", tree.size(), manifest.events);
-            return Err(ReadError::Damaged { position, reason }.into());
-        }
-        if hex(&tree.root()) != manifest.root {
-            file.find_changed()?;
-            let (root, said) = (hex(&tree.root()), &manifest.root);
-            return Err(Failure::Refused(format!("{shown} has root {root}, and its manifest says {said}")));
-        }
-        if let Some(said) = &manifest.sha256
-            && sha256(&file.path)? != *said
-        {
-            file.find_changed()?;
-            return Err(Failure::Refused(format!("{shown} is not byte for byte what was exported, though its events are")));
-        }
-        let head = Head { position: (file.first + tree.size()).saturating_sub(1), recorded_at };
-        Ok(Self { file: Arc::new(file), manifest, head, watch: watch::Sender::new(head.position) })
+        let (first, events) = (manifest.from, manifest.events);
+        let source = Source::open(path, manifest.encoding).map_err(|failure| match failure {
+            Failure::Refused(reason) => {
+                let reason = format!("{reason}: none of the {events} events that its manifest says can be read");
+                Failure::Read(ReadError::Damaged { position: first, reason })
+            }
+            failure => failure,
+        })?;
+        let mut file = Indexed { path: path.to_owned(), source, first, places: vec![0], streams: HashMap::new() };
+        let (tree, recorded_at, damage) = file.index(events)?;
+        let held = damage.map_or_else(|| file.hold_against(&manifest, &tree), |damage| Err(damage.into()));
+        let damage = match held {
+            Ok(()) => None,
+            Err(Failure::Read(damage @ ReadError::Damaged { .. })) => Some(damage),
+            Err(failure) => return Err(failure),
+        };
+        let head = Head { position: (first + tree.size()).saturating_sub(1), recorded_at };
+        Ok((Self { file: Arc::new(file), manifest, head, watch: watch::Sender::new(head.position) }, damage))
     }
 
     /// What the export says about itself.
@@ -93,26 +97,57 @@ pub(crate) fn sha256(path: &Path) -> Result<String, Failure> {
 }
 
 impl Indexed {
-    /// Reads every event once. Gives the tree over their digests and when the last was recorded.
-    fn index(&mut self) -> Result<(Tree, Option<Timestamp>), Failure> {
-        let (mut tree, mut recorded_at) = (Tree::default(), None);
+    /// Reads every event once, up to the first that cannot be read. Gives the tree over their digests, when the last was recorded,
+    /// and what is wrong with the next of as many `events` as there should be.
+    fn index(&mut self, events: u64) -> Result<(Tree, Option<Timestamp>, Option<ReadError>), Failure> {
+        let (mut tree, mut recorded_at, mut damage) = (Tree::default(), None, None);
         let (mut places, mut streams) = (vec![0], HashMap::<u64, Vec<u32>>::new());
         for placed in self.events_from(0)? {
             let expected = self.first + tree.size();
-            let damaged = |reason| ReadError::Damaged { position: expected, reason };
-            let number = tree.size() + 1;
-            let (record, next) = placed.map_err(|reason| damaged(format!("event {number} of the file: {reason}")))?;
-            if record.position != expected {
-                return Err(damaged(format!("event {number} of the file holds position {}", record.position)).into());
-            }
-            let index = u32::try_from(tree.size()).map_err(|_| damaged("the file has more than 2^32 events".to_owned()))?;
+            let placed = placed.and_then(|(record, next)| match record.position {
+                position if position != expected => Err(format!("it holds position {position}")),
+                _ => Ok((record, next, u32::try_from(tree.size()).map_err(|_| "there are more than 2^32 events")?)),
+            });
+            let (record, next, index) = match placed {
+                Ok(placed) => placed,
+                Err(why) => {
+                    let (number, before) = (tree.size() + 1, tree.size());
+                    let reason = format!(
+                        "event {number} of the file: {why}; of the {events} events in its manifest, {before} can be read"
+                    );
+                    damage = Some(ReadError::Damaged { position: expected, reason });
+                    break;
+                }
+            };
             streams.entry(hash(&record.event.stream)).or_default().push(index);
             places.push(next);
             recorded_at = Some(record.event.recorded_at);
             tree.push(record.digest);
         }
         (self.places, self.streams) = (places, streams);
-        Ok((tree, recorded_at))
+        Ok((tree, recorded_at, damage))
+    }
+
+    /// Holds what was read against the manifest.
+    fn hold_against(&self, manifest: &Manifest, tree: &Tree) -> Result<(), Failure> {
+        let shown = self.path.display();
+        if tree.size() != manifest.events {
+            let position = self.first + tree.size().min(manifest.events);
+            let reason = format!("{shown} has {} events, and its manifest says {}", tree.size(), manifest.events);
+            return Err(ReadError::Damaged { position, reason }.into());
+        }
+        if hex(&tree.root()) != manifest.root {
+            self.find_changed()?;
+            let (root, said) = (hex(&tree.root()), &manifest.root);
+            return Err(Failure::Refused(format!("{shown} has root {root}, and its manifest says {said}")));
+        }
+        if let Some(said) = &manifest.sha256
+            && sha256(&self.path)? != *said
+        {
+            self.find_changed()?;
+            return Err(Failure::Refused(format!("{shown} is not byte for byte what was exported, though its events are")));
+        }
+        Ok(())
     }
 
     /// Looks for the first event that is not what was recorded.

@@ -27,6 +27,9 @@ use crate::from_hex;
 /// How many events a row group has: what is held in memory at once.
 pub(crate) const GROUP: usize = 16_384;
 
+/// How many rows are read at once. Pages are written as multiples of as many, so that each is read by itself.
+const STEP: usize = 1_024;
+
 /// The columns. Their names are those of the log's own; numbers are 64-bit and positive.
 const SCHEMA: &str = "message event {
     REQUIRED INT64 position;
@@ -155,58 +158,98 @@ pub(crate) fn sizes(reader: &SerializedFileReader<File>) -> Vec<u64> {
     reader.metadata().row_groups().iter().map(|group| group.num_rows().cast_unsigned()).collect()
 }
 
-/// The events of one row group.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub(crate) fn read_group(reader: &SerializedFileReader<File>, group: usize) -> Result<Vec<Recorded>, String> {
-    // A damaged page may bring the decoder to a halt in ways of its own.
-    let read = catch_unwind(AssertUnwindSafe(|| {
-        let group = reader.get_row_group(group).map_err(|error| error.to_string())?;
-        let rows = usize::try_from(group.metadata().num_rows()).map_err(|error| error.to_string())?;
-        Columns::read(&*group, rows).map_err(|error| error.to_string())?.records()
-    }));
-    read.unwrap_or_else(|_| Err("it cannot be decoded".to_owned()))
+/// The events of one row group, up to the first that cannot be read.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    /// The events.
+    pub(crate) records: Vec<Recorded>,
+    /// Why there are no more, if there should be.
+    pub(crate) wrong: Option<String>,
 }
 
-/// The values of a row group, column by column.
+/// Reads the events of one row group.
+pub(crate) fn read_group(reader: &SerializedFileReader<File>, group: usize) -> Group {
+    // A damaged page may bring the decoder to a halt in ways of its own.
+    let read = catch_unwind(AssertUnwindSafe(|| Columns::read(&*reader.get_row_group(group)?).map(Columns::records)));
+    let wrong = match read {
+        Ok(Ok(group)) => return group,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it cannot be decoded".to_owned(),
+    };
+    Group { wrong: Some(wrong), ..Group::default() }
+}
+
+/// The values of a row group, column by column, as far as every column can be read.
 #[derive(Default)]
 struct Columns {
     rows: usize,
+    wrong: Option<String>,
     numbers: Vec<Vec<i64>>,
     texts: Vec<Vec<ByteArray>>,
     scopes: Vec<Option<ByteArray>>,
 }
 
 impl Columns {
-    fn read(group: &dyn RowGroupReader, rows: usize) -> Result<Self, ParquetError> {
+    fn read(group: &dyn RowGroupReader) -> Result<Self, ParquetError> {
+        let rows = usize::try_from(group.metadata().num_rows());
+        let rows = rows.map_err(|error| ParquetError::General(error.to_string()))?;
         let mut read = Self { rows, ..Self::default() };
         for (index, column) in COLUMNS.iter().enumerate() {
+            let name = group.metadata().column(index).column_descr().name();
             match (column, group.get_column_reader(index)?) {
                 (Column::Number(_), ColumnReader::Int64ColumnReader(mut column)) => {
-                    let mut values = Vec::with_capacity(rows);
-                    column.read_records(rows, None, None, &mut values)?;
+                    let values = read.in_steps(name, |limit, values| column.read_records(limit, None, None, values).map(drop));
                     read.numbers.push(values);
                 }
                 (Column::Text(_), ColumnReader::ByteArrayColumnReader(mut column)) => {
-                    let mut values = Vec::with_capacity(rows);
-                    column.read_records(rows, None, None, &mut values)?;
+                    let values = read.in_steps(name, |limit, values| column.read_records(limit, None, None, values).map(drop));
                     read.texts.push(values);
                 }
                 (Column::Perhaps(_), ColumnReader::ByteArrayColumnReader(mut column)) => {
-                    let (mut values, mut levels) = (Vec::new(), Vec::new());
-                    column.read_records(rows, Some(&mut levels), None, &mut values)?;
-                    let mut values = values.into_iter();
-                    read.scopes = levels.iter().map(|level| if *level == 1 { values.next() } else { None }).collect();
+                    read.scopes = read.in_steps(name, |limit, scopes| {
+                        let (mut values, mut levels) = (Vec::new(), Vec::new());
+                        column.read_records(limit, Some(&mut levels), None, &mut values)?;
+                        let mut values = values.into_iter();
+                        scopes.extend(levels.iter().map(|level| if *level == 1 { values.next() } else { None }));
+                        Ok(())
+                    });
                 }
-                _ => return Err(ParquetError::General(format!("column {index} is of another type"))),
+                _ => return Err(ParquetError::General(format!("column `{name}` is of another type"))),
             }
         }
         Ok(read)
     }
 
-    fn records(&self) -> Result<Vec<Recorded>, String> {
-        (0..self.rows).map(|row| self.record(row)).collect()
+    /// Reads a column in steps, so that what is whole before a damaged page is kept.
+    fn in_steps<T>(&mut self, name: &str, mut read: impl FnMut(usize, &mut Vec<T>) -> Result<(), ParquetError>) -> Vec<T> {
+        let mut values = Vec::new();
+        while values.len() < self.rows {
+            let limit = STEP.min(self.rows - values.len());
+            // A step that failed may have left anything.
+            let mut step = Vec::with_capacity(limit);
+            let why = match read(limit, &mut step) {
+                Ok(()) if step.len() == limit => None,
+                Ok(()) => Some("it is shorter than the row group".to_owned()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = why {
+                (self.rows, self.wrong) = (values.len(), Some(format!("column `{name}`: {why}")));
+                break;
+            }
+            values.append(&mut step);
+        }
+        values
+    }
+
+    fn records(self) -> Group {
+        let mut group = Group { records: Vec::with_capacity(self.rows), wrong: None };
+        for row in 0..self.rows {
+            match self.record(row) {
+                Ok(record) => group.records.push(record),
+                Err(wrong) => return Group { wrong: Some(wrong), ..group },
+            }
+        }
+        Group { wrong: self.wrong, ..group }
     }
 
     fn record(&self, row: usize) -> Result<Recorded, String> {

@@ -10,7 +10,10 @@ use std::{
 use event_schemas::Recorded;
 use parquet::file::reader::SerializedFileReader;
 
-use crate::{Failure, Format, export_csv, export_file, export_parquet};
+use crate::{
+    Failure, Format, export_csv, export_file,
+    export_parquet::{self, Group},
+};
 
 /// An event of a file, and the place of the next: a byte of a text file, a row of a table.
 pub(crate) type Placed = (Recorded, u64);
@@ -26,7 +29,7 @@ pub(crate) enum Source {
 pub(crate) struct Table {
     file: SerializedFileReader<File>,
     sizes: Vec<u64>,
-    last: Mutex<Option<(usize, Arc<Vec<Recorded>>)>>,
+    last: Mutex<Option<(usize, Arc<Group>)>>,
 }
 
 impl std::fmt::Debug for Table {
@@ -37,8 +40,8 @@ impl std::fmt::Debug for Table {
 
 impl Source {
     pub(crate) fn open(path: &Path, format: Format) -> Result<Self, Failure> {
+        File::open(path).map_err(Failure::file(path))?;
         if format != Format::Parquet {
-            File::open(path).map_err(Failure::file(path))?;
             return Ok(Self::Text { path: path.to_owned(), format });
         }
         let refused = |error| Failure::Refused(format!("{}: {error}", path.display()));
@@ -139,16 +142,16 @@ impl Table {
         None
     }
 
-    fn group(&self, group: usize) -> Result<Arc<Vec<Recorded>>, String> {
+    fn group(&self, group: usize) -> Arc<Group> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, records)) = &*last
+        if let Some((known, read)) = &*last
             && *known == group
         {
-            return Ok(Arc::clone(records));
+            return Arc::clone(read);
         }
-        let records = Arc::new(export_parquet::read_group(&self.file, group)?);
-        *last = Some((group, Arc::clone(&records)));
-        Ok(records)
+        let read = Arc::new(export_parquet::read_group(&self.file, group));
+        *last = Some((group, Arc::clone(&read)));
+        read
     }
 }
 
@@ -164,7 +167,11 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let (group, at) = self.table.find(self.row).filter(|_| !self.is_over)?;
         let read = self.table.group(group);
-        let record = read.and_then(|records| records.get(at).cloned().ok_or_else(|| "its row group is not whole".to_owned()));
+        let unreadable = || {
+            let why = read.wrong.as_deref().unwrap_or("there are no more rows");
+            format!("it and the rows behind it in its row group cannot be read: {why}")
+        };
+        let record = read.records.get(at).cloned().ok_or_else(unreadable);
         self.is_over = record.is_err();
         self.row += 1;
         Some(record.map(|record| (record, self.row)))

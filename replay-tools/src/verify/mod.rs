@@ -38,7 +38,7 @@ pub use self::{
     pace::Pace,
     report::Verification,
 };
-use crate::{Failure, LogUrl, Progress, Report, Tree, hex, open};
+use crate::{Failure, LogUrl, Progress, Report, Tree, hex, open::open_beginning};
 
 /// How many findings are enough to stop.
 const ENOUGH: usize = 100;
@@ -69,10 +69,10 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// Verifies. A damaged export is a finding like any other.
+    /// Verifies. A damaged export is a finding like any other, and what can be read before the damage is verified as well.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let (verification, log) = match open(&self.log.log).await {
-            Ok(log) => (self.verify(&log).await?, Some(log.id())),
+        let (verification, log) = match open_beginning(&self.log.log).await {
+            Ok((log, damage)) => (self.verify(&log, damage).await?, Some(log.id())),
             Err(Failure::Read(ReadError::Damaged { position, reason })) => (Verification::broken_off(position, reason), None),
             Err(error) => return Err(error),
         };
@@ -82,18 +82,22 @@ impl VerifyArgs {
         Ok(Report { ok: verification.ok, text: verification.to_string(), json: crate::json(&verification)? })
     }
 
-    async fn verify(&self, log: &Arc<dyn Log>) -> Result<Verification, Failure> {
-        let (known, resumed) = self.heads.known(log).await?;
-        let from = resumed.unwrap_or(self.from);
-        let baseline = if self.baseline {
-            let to = self.to.unwrap_or(end_of(&**log).await?);
-            Some(pace::decoded_per_s(log, from.max(1), to).await?)
-        } else {
-            None
+    /// Verifies what there is of a log, which ends before the damage, if there is any.
+    async fn verify(&self, log: &Arc<dyn Log>, damage: Option<ReadError>) -> Result<Verification, Failure> {
+        let end = end_of(&**log).await?;
+        let (from_told, to_told) = match &damage {
+            Some(_) => (self.from.min(end + 1), self.to.map(|to| to.min(end))),
+            None => (self.from, self.to),
         };
+        let (known, resumed) = self.heads.known(log).await?;
+        let from = resumed.unwrap_or(from_told);
+        let baseline = if self.baseline { Some(pace::decoded_per_s(log, from, to_told.unwrap_or(end)).await?) } else { None };
         let since = resumed.filter(|_| !self.all_snapshots).unwrap_or(1);
-        let mut verification = verify_known(Arc::clone(log), from, self.to, known, since).await?;
+        let mut verification = verify_known(Arc::clone(log), from, to_told, known, since).await?;
         verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
+        if let Some(ReadError::Damaged { position, reason }) = damage {
+            verification.ends_before(position, reason);
+        }
         Ok(verification)
     }
 }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use event_store::{Log, MemoryLog, SqliteLog};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use replay_tools::{Asked, ExportLog, Format, Manifest, Selection, export, from_hex, import, open, verify};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{shop, verbs::Desk};
@@ -220,6 +222,75 @@ async fn many_row_groups_are_one_table() {
     assert!(root == manifest.root && from_hex(&root).is_some());
 }
 
+/// What `verify` says of an export that something is wrong with, as JSON.
+fn found(desk: &Desk, url: &str) -> Value {
+    let output = desk.run(&["verify", "--json", "--log", url]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn what_can_be_read_before_damage_is_verified_and_counted_against_the_manifest() {
+    let desk = Desk::with_three_orders().await;
+    for format in FORMATS {
+        let name = format!("shop.{}", format.name());
+        desk.text(&["export", "--out", &name, "--format", format.name()]);
+        let (file, url) = (desk.path(&name), format!("{}:{name}", format.name()));
+        let bytes = fs::read(&file).unwrap();
+        if format == Format::Parquet {
+            fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+            let said = found(&desk, &url);
+            assert_eq!((&said["events"], &said["findings"][0]["position"]), (&json!(0), &json!(1)));
+            assert!(said["findings"][0]["message"].as_str().unwrap().contains("none of the 25 events"), "{said}");
+            continue;
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        let header = usize::from(format == Format::Csv);
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        // Cut off between two events, then within one and changed before it.
+        fs::write(&file, lines[..20 + header].concat()).unwrap();
+        let said = found(&desk, &url);
+        assert_eq!((&said["events"], &said["findings"][0]["position"]), (&json!(20), &json!(21)), "{said}");
+        assert!(said["findings"][0]["message"].as_str().unwrap().contains("20 events, and its manifest says 25"), "{said}");
+        let changed = lines[..20 + header].concat().replacen("PO-17", "PO-18", 1) + &lines[20 + header][..30];
+        fs::write(&file, changed).unwrap();
+        let said = found(&desk, &url);
+        let places: Vec<_> =
+            said["findings"].as_array().unwrap().iter().map(|found| (&found["position"], &found["rule"])).collect();
+        assert_eq!(places, [(&json!(1), &json!("digest")), (&json!(21), &json!("positions"))], "{said}");
+        let message = said["findings"][1]["message"].as_str().unwrap();
+        assert!(message.contains("of the 25 events in its manifest, 20 can be read"), "{message}");
+        assert_eq!(found(&desk, &url)["to"], json!(20));
+        assert!(
+            desk.refusal(&["state", "stock/TEA-100@main", "--log", &url]).contains("position 21"),
+            "other verbs believe nothing"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_page_of_a_table_is_named_by_the_first_row_that_cannot_be_read() {
+    let mut pen = shop::Pen::new();
+    pen.command("merchant:ana", vec![(shop::tea_stream(), shop::received(10_000))]);
+    for order in 1..=2_000 {
+        pen.order(order);
+    }
+    let desk = Desk::with(&pen).await;
+    desk.text(&["export", "--out", "shop.parquet", "--format", "parquet"]);
+    let file = desk.path("shop.parquet");
+    let reader = SerializedFileReader::new(fs::File::open(&file).unwrap()).unwrap();
+    let payload = reader.metadata().row_group(0).column(7);
+    let ((begin, length), mut bytes) = (payload.byte_range(), fs::read(&file).unwrap());
+    let at = usize::try_from(begin + length / 10 * 9).unwrap();
+    bytes[at..at + 200].fill(0xff);
+    fs::write(&file, bytes).unwrap();
+    let said = found(&desk, "parquet:shop.parquet");
+    let (position, events) = (said["findings"][0]["position"].as_u64().unwrap(), said["events"].as_u64().unwrap());
+    assert!(position == events + 1 && events > 1_000 && events < pen.events().len() as u64, "{said}");
+    let message = said["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("the rows behind it in its row group cannot be read: column `payload`: "), "{message}");
+}
+
 #[tokio::test]
 async fn a_parquet_file_with_any_byte_changed_is_not_believed() {
     let (log, folder) = (log().await, TempDir::new().unwrap());
@@ -275,5 +346,20 @@ async fn an_export_that_is_called_one_of_another_format_is_refused_by_the_name_o
         let said = desk.refusal(&["verify", "--log", url]);
         assert!(said.contains(because), "{said}");
     }
-    assert!(desk.refusal(&["verify", "--log", "csv:nothing.csv"]).contains("nothing.csv.manifest.json"));
+    let said = desk.refusal(&["verify", "--log", "csv:nothing.csv"]);
+    assert!(said.contains("nothing.csv.manifest.json is not there, and only this manifest says"), "{said}");
+    fs::create_dir(desk.path("exports")).unwrap();
+    desk.text(&["export", "--out", "exports/tea", "--to", "9"]);
+    for (url, instead) in [
+        ("shop.jsonl", "write jsonl:shop.jsonl"),
+        ("shop.parquet", "write parquet:shop.parquet"),
+        ("sqlite:shop.parquet", "write parquet:shop.parquet"),
+        ("nowhere.csv", "write csv:nowhere.csv"),
+        ("exports/tea", "write jsonl:exports/tea"),
+        ("exports", "write jsonl:exports/tea"),
+    ] {
+        let said = desk.refusal(&["verify", "--log", url]);
+        assert!(said.contains(instead), "{said}");
+    }
+    assert!(!desk.refusal(&["verify", "--log", "sqlite:nowhere.csv"]).contains("is an export"));
 }
