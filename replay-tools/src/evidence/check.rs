@@ -1,6 +1,6 @@
 //! `evidence-check`: whether a pack holds what it says, without any database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use notary::{KnownKeys, Leaves, SignedCheckpoint, from_hex, hex, read_heads};
@@ -29,33 +29,43 @@ pub struct EvidenceCheckArgs {
 impl EvidenceCheckArgs {
     pub(crate) fn run(self) -> Result<Report, Failure> {
         let since = self.since.as_deref().map(|since| EvidencePack::open(since)?.manifest()).transpose()?;
-        let mut pack = EvidencePack::open(&self.pack)?;
-        let manifest = pack.manifest()?;
-        let mut checked = Checked::default();
-        checked.files(&mut pack, &manifest)?;
-        let leaves = checked.digests(&mut pack, &manifest)?;
-        checked.heads(&mut pack, &manifest, &leaves, self.keys.known()?.as_ref())?;
-        checked.rights(&mut pack, &manifest)?;
-        if pack.names().iter().any(|name| name == CONSISTENCY) {
-            let proof: Consistency = pack.json(CONSISTENCY)?;
-            let says = proof.check().and_then(|()| belongs(&proof, &manifest, since.as_ref()));
-            checked.says(format!("the log of {} events begins with that of {}", proof.new_size, proof.old_size), says);
-        } else if since.is_some() {
-            checked.says("the log begins with that of the last pack".to_owned(), Err("the pack has no proof of it".to_owned()));
-        }
-        checked.says(
-            "whoever made the pack says that verify found nothing wrong".to_owned(),
-            match manifest.ok {
-                true => Ok(()),
-                false => Err("it found something: see verify.json".to_owned()),
-            },
-        );
+        let (checked, manifest) = check(&self.pack, self.keys.known()?.as_ref(), since.as_ref())?;
         let ok = checked.wrong == 0;
         let EvidenceManifest { to, root, .. } = &manifest;
         let verdict = if ok { "the pack holds" } else { "THE PACK DOES NOT HOLD" };
         let text = format!("{}{CLAIMED}\n{verdict}: positions 1 to {to}\nroot {root}\n", checked.text);
         Ok(Report { ok, text, json: json!({ "ok": ok, "to": to, "root": root, "checks": checked.checks }) })
     }
+}
+
+/// Checks a pack against keys, if there are any, and the last pack.
+pub(super) fn check(
+    path: &Path,
+    keys: Option<&KnownKeys>,
+    since: Option<&EvidenceManifest>,
+) -> Result<(Checked, EvidenceManifest), Failure> {
+    let mut pack = EvidencePack::open(path)?;
+    let manifest = pack.manifest()?;
+    let mut checked = Checked::default();
+    checked.files(&mut pack, &manifest)?;
+    let leaves = checked.digests(&mut pack, &manifest)?;
+    checked.heads(&mut pack, &manifest, &leaves, keys)?;
+    checked.rights(&mut pack, &manifest)?;
+    if pack.names().iter().any(|name| name == CONSISTENCY) {
+        let proof: Consistency = pack.json(CONSISTENCY)?;
+        let says = proof.check().and_then(|()| belongs(&proof, &manifest, since));
+        checked.says(format!("the log of {} events begins with that of {}", proof.new_size, proof.old_size), says);
+    } else if since.is_some() {
+        checked.says("the log begins with that of the last pack".to_owned(), Err("the pack has no proof of it".to_owned()));
+    }
+    checked.says(
+        "whoever made the pack says that verify found nothing wrong".to_owned(),
+        match manifest.ok {
+            true => Ok(()),
+            false => Err("it found something: see verify.json".to_owned()),
+        },
+    );
+    Ok((checked, manifest))
 }
 
 /// What no digest and no signature in a pack bears out.
@@ -75,19 +85,27 @@ fn belongs(proof: &Consistency, manifest: &EvidenceManifest, since: Option<&Evid
     }
 }
 
+/// What a line about something wrong begins with.
+const WRONG: &str = "WRONG: ";
+
 /// What was checked so far.
 #[derive(Default)]
-struct Checked {
+pub(super) struct Checked {
     text: String,
     checks: Vec<serde_json::Value>,
     wrong: usize,
 }
 
 impl Checked {
+    /// What is wrong, a line each.
+    pub(super) fn wrong(&self) -> Vec<&str> {
+        self.text.lines().filter(|line| line.starts_with(WRONG)).collect()
+    }
+
     fn says(&mut self, what: String, result: Result<(), String>) {
         let line = match &result {
             Ok(()) => format!("right: {what}\n"),
-            Err(why) => format!("WRONG: {what}: {why}\n"),
+            Err(why) => format!("{WRONG}{what}: {why}\n"),
         };
         self.text.push_str(&line);
         self.wrong += usize::from(result.is_err());

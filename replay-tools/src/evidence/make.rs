@@ -16,6 +16,7 @@ use projections::{JOURNAL, TrialBalance, Views};
 use serde_json::{Value, json};
 
 use super::{
+    check::check,
     pack::{
         BALANCE, BALANCE_TABLE, CONSISTENCY, Consistency, DIGESTS, EVIDENCE_FORMAT, EvidenceManifest, EvidencePack, HEADS, PAGE,
         RIGHTS, VERIFICATION, Writer, pretty,
@@ -39,7 +40,8 @@ const PAGE_OF_LOG: usize = 1_000;
 pub struct EvidenceArgs {
     #[command(flatten)]
     log: LogUrl,
-    /// The file to write.
+    /// The file to write. The pack is checked at once, as `evidence-check` does with the keys given here. One with which something
+    /// is wrong stays, to be looked into, and the exit code is 1.
     #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
     out: PathBuf,
     /// Up to where: a position, or a time by which it was recorded; the head if not told.
@@ -77,14 +79,25 @@ impl EvidenceArgs {
         }
         let key = self.sign_with.as_deref().map(signing_key).transpose()?;
         let since = self.since.as_deref().map(|since| EvidencePack::open(since)?.manifest()).transpose()?;
-        let (keys, is_past) = (self.keys.known()?.unwrap_or_default(), self.to.is_some());
-        let asked = Evidence { heads, keys, key, since, log_end, is_past };
+        let mut believed = self.keys.known()?;
+        let keys = believed.clone().unwrap_or_default();
+        if let Some(key) = &key {
+            believed.get_or_insert_default().keys.extend(KnownKeys::from_iter([key.verifier()]).keys);
+        }
+        let asked = Evidence { heads, keys, key, since: since.clone(), log_end, is_past: self.to.is_some() };
         let manifest = evidence_pack(log, &self.out, asked).await?;
-        let EvidenceManifest { to, root, ok, files, .. } = &manifest;
-        let words = if *ok { "nothing is wrong" } else { "SOMETHING IS WRONG, as the report in it says" };
+        let (checked, EvidenceManifest { to, root, ok, files, .. }) = check(&self.out, believed.as_ref(), since.as_ref())?;
+        let wrong = checked.wrong();
+        let words = match (ok, wrong.as_slice()) {
+            (true, []) => "nothing is wrong".to_owned(),
+            (true, _) => format!("IT DOES NOT PASS evidence-check, and is not to be given out\n{}", wrong.join("\n")),
+            (false, _) => format!("SOMETHING IS WRONG, as the report in it says\n{}", wrong.join("\n")),
+        };
         let text =
             format!("packed positions 1 to {to}, {} files, into {}: {words}\nroot {root}\n", files.len() + 1, self.out.display());
-        Ok(Report { ok: *ok, text, json: json(&manifest)? })
+        let mut json = json(&manifest)?;
+        (json["ok"], json["wrong"]) = (wrong.is_empty().into(), wrong.clone().into());
+        Ok(Report { ok: wrong.is_empty(), text, json })
     }
 }
 

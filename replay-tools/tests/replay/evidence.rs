@@ -15,7 +15,10 @@ use replay_tools::{Evidence, EvidenceManifest, EvidencePack, evidence_pack};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::shop::{self, Pen, id};
+use crate::{
+    shop::{self, Pen, id},
+    verbs::Desk,
+};
 
 /// Three orders, and two changes of rights.
 fn pen() -> Pen {
@@ -261,4 +264,22 @@ async fn a_pack_is_never_written_over_another_file() {
     fs::write(&path, "a letter").unwrap();
     let refused = evidence_pack(log(&pen()).await, &path, Evidence::default()).await.unwrap_err();
     assert!(refused.to_string().contains("is there already") && fs::read(&path).unwrap() == b"a letter", "{refused}");
+}
+
+#[tokio::test]
+async fn a_pack_that_does_not_pass_its_check_is_told_at_once_and_stays() {
+    let desk = Desk::with_three_orders().await;
+    let key = desk.text(&["notary-key", "generate", "--name", "daybook/tea", "--out", "tea.key"]);
+    let key = key.trim();
+    fs::write(desk.path("heads.txt"), desk.text(&["head", "--key", "tea.key", "--to", "9"])).unwrap();
+    let pack = ["evidence-pack", "--heads", "heads.txt", "--verifier-key", key, "--out"];
+    // Nobody signed what follows position 9.
+    let packed = desk.run(&[&pack[..], &["tail.zip"]].concat());
+    assert_eq!(packed.status.code(), Some(1));
+    let text = said(&packed);
+    assert!(text.contains("WRONG: all 25 events and their root were signed: there is no such head in the pack"), "{text}");
+    assert!(desk.path("tail.zip").exists() && !desk.run(&["evidence-check", "tail.zip", "--verifier-key", key]).status.success());
+    assert!(desk.text(&[&pack[..], &["signed.zip", "--sign-with", "tea.key"]].concat()).contains("nothing is wrong"));
+    let told = desk.json(&[&pack[..], &["nine.zip", "--to", "9"]].concat());
+    assert_eq!((&told["ok"], &told["wrong"]), (&Value::from(true), &Value::from(Vec::<Value>::new())));
 }
