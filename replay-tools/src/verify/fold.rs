@@ -39,7 +39,7 @@ impl Known {
             wrong.push((Rule::Fold, format!("{event_type} cannot be folded into {stream}")));
         }
         if self.is_whole && self.snapshot == Some(*sequence) {
-            met.note(stream, *sequence, &self.state);
+            met.note(stream, &self.state);
         }
         wrong
     }

@@ -51,9 +51,9 @@ impl Met {
         self.0.get(stream).map(|(sequence, _)| *sequence)
     }
 
-    /// Notes the state of a stream at the sequence that is expected.
-    pub(super) fn note(&mut self, stream: &StreamId, sequence: Sequence, state: &State) {
-        if let Some((_, hash)) = self.0.get_mut(stream).filter(|(expected, _)| *expected == sequence) {
+    /// Notes the state of a stream that has come to the sequence that is expected.
+    pub(super) fn note(&mut self, stream: &StreamId, state: &State) {
+        if let Some((_, hash)) = self.0.get_mut(stream) {
             *hash = hash_of(state);
         }
     }
