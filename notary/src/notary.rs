@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    HeadError, KnownKeys, Node, SignedCheckpoint, SigningKey, Tile, TileError, TileFolder,
+    Hashes as _, HeadError, KnownKeys, Node, SignedCheckpoint, SigningKey, TILE_HEIGHT, TILE_WIDTH, Tile, TileError, TileFolder,
     follow::{Follower, with},
+    tile::fold,
     writer::TileWriter,
 };
 
@@ -167,9 +168,9 @@ impl Notary {
         if status.size < size && !status.is_elsewhere {
             return Err(TellError::NotHeld);
         }
-        match self.folder.bytes(tile) {
+        match told(&self.folder, tile, size) {
             Ok(bytes) => Ok(ToldTile { bytes, is_held: !status.is_elsewhere }),
-            Err(TileError::Missing(_)) => Err(TellError::NoTile),
+            Err(TileError::Missing(missing)) if missing == tile => Err(TellError::NoTile),
             Err(error) => Err(TellError::Tile(error)),
         }
     }
@@ -210,4 +211,17 @@ impl Notary {
             tracing::error!(%error, "the notary did not end as it should");
         }
     }
+}
+
+/// A tile as it is told. A full one, which others keep for good, is held against the hash in the tile above that stands for it:
+/// it was when the folder was opened, and a disk may have damaged it since.
+fn told(folder: &TileFolder, tile: Tile, size: u64) -> Result<Vec<u8>, TileError> {
+    let bytes = folder.bytes(tile)?;
+    let width = (tile.index % u64::from(TILE_WIDTH)) as u16 + 1;
+    let above = Tile { level: tile.level + 1, index: tile.index >> TILE_HEIGHT, width };
+    if !tile.is_full() || !above.is_within(size) {
+        return Ok(bytes);
+    }
+    let hashes: Vec<Node> = bytes.chunks_exact(32).filter_map(|hash| hash.try_into().ok()).collect();
+    if folder.tile(above)?.last() == Some(&fold(&hashes)) { Ok(bytes) } else { Err(TileError::Wrong(tile)) }
 }

@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use event_store::{Log, MemoryLog, SqliteLog};
 use notary::{
-    KnownKeys, Notary, SignError, Signer, SigningKey, TellError, Tile, TileFolder, check_consistency, consistency, read_heads,
+    KnownKeys, Notary, SignError, Signer, SigningKey, TellError, Tile, TileError, TileFolder, check_consistency, consistency,
+    read_heads,
 };
 
 use crate::facts::{ORIGIN, config, events, grow, key, root_of, start, until};
@@ -132,6 +133,24 @@ async fn tiles_that_are_damaged_meanwhile_are_told_to_nobody_and_signed_at_once_
     away.0.store(false, SeqCst);
     until(&notary, |status| status.signed == 513).await;
     assert_eq!(notary.tile(tile).unwrap(), told);
+    notary.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_tile_that_the_disk_has_damaged_since_is_told_to_nobody() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    grow(&*log, 520).await;
+    let notary = Notary::start(Arc::clone(&log), Arc::new(key()), config(scratch.path()));
+    until(&notary, |status| status.signed == 520).await;
+    let [first, second, edge] = ["tile/0/000", "tile/0/001", "tile/1/000.p/2"].map(|path| path.parse::<Tile>().unwrap());
+    assert!(notary.tile(first).is_ok() && notary.tile(second).is_ok());
+    let path = scratch.path().join("tile/0/000");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(notary.tile(first), Err(TellError::Tile(TileError::Wrong(tile))) if tile == first));
+    assert!(notary.tile(second).is_ok() && notary.tile(edge).is_ok());
     notary.stop().await;
 }
 
