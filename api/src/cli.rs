@@ -69,7 +69,7 @@ pub enum Verb {
 /// Where the shop is kept, and how it logs: the same for every verb.
 #[derive(Debug, Clone, Args)]
 pub struct ShopArgs {
-    /// The folder that holds the shop; created if absent
+    /// The folder that holds the shop. `import`, and `serve` unless it is read-only, make it if it is absent; other verbs need it
     #[arg(long, global = true, env = "DAYBOOK_DATA", default_value = "./daybook-data", value_name = "DIR")]
     pub data: PathBuf,
     /// The log of events: sqlite:PATH or postgres://USER@HOST/DATABASE; sqlite:DIR/events.db unless given
@@ -117,7 +117,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub shop: ShopArgs,
     /// The address to listen on; port 0 takes a free one
-    #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: SocketAddr,
     /// Where browsers reach the shop, such as `https://shop.example`: for links in mails, passkeys, and as the issuer of tokens;
     /// http://localhost with the port unless given
@@ -311,6 +311,12 @@ impl From<ServeArgs> for ServeConfig {
     }
 }
 
+/// Reads where to listen: an address of this machine and a port.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let why = "write an address and a port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses of this machine";
+    text.parse().map_err(|_| why.to_owned())
+}
+
 /// Reads where browsers reach the shop: a scheme, a host, perhaps a port, and nothing behind it.
 fn public_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
@@ -385,7 +391,7 @@ fn permissions() -> Result<(), Failure> {
 fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let known = runtime.block_on(async {
-        let folder = DataFolder::existing(&shop.data)?;
+        let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref().or(shop.vault.as_deref()))?;
         let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
         let url = shop.events.clone().unwrap_or_else(|| folder.sqlite_url("events.db"));
         Ok::<_, Failure>(notary::rotate(&vault, &*event_store::open_read_only(&url).await?).await?)
@@ -400,7 +406,7 @@ fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
 
 /// The keys that sign the tokens of a shop that may be served at the same time.
 async fn keys(shop: &ShopArgs, now: Timestamp) -> Result<Arc<Keys>, Failure> {
-    let folder = DataFolder::existing(&shop.data)?;
+    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref().or(shop.vault.as_deref()))?;
     let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
     Ok(accounts::known_keys(&vault, now).await?)
 }
@@ -432,6 +438,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_listened_on_is_refused_with_one_that_can() {
+        for wrong in ["foo", "8080", "localhost:8080"] {
+            let refused = Cli::try_parse_from(["daybook", "serve", "--listen", wrong]).unwrap_err().to_string();
+            assert!(refused.contains("such as 127.0.0.1:8080"), "{refused}");
+        }
     }
 
     #[test]

@@ -20,6 +20,12 @@ pub enum DataFolderError {
     /// It cannot be created, read or written.
     #[error("the data folder {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
+    /// There is nothing of a shop in it.
+    #[error(
+        "there is no shop in the data folder {0}, neither events.db nor vault.db: name the right one with --data (with --events \
+         or --vault, if those are elsewhere), or open a new shop there with `daybook serve`"
+    )]
+    NoShop(PathBuf),
     /// The file of the vault's key holds none.
     #[error("{0} holds no vault key, which is 32 bytes in base64; restore it from a backup")]
     VaultKey(PathBuf),
@@ -76,6 +82,16 @@ impl DataFolder {
         let unusable = |error| DataFolderError::Unusable(path.to_owned(), error);
         let is_folder = std::fs::metadata(path).map_err(unusable)?.is_dir();
         if is_folder { Ok(Self { path: path.to_owned() }) } else { Err(unusable(io::ErrorKind::NotADirectory.into())) }
+    }
+
+    /// The same, of a shop whose log or vault is `elsewhere`, or else in the folder. Nothing is made in one that has none.
+    ///
+    /// # Errors
+    /// If the folder is not there, or has no shop.
+    pub fn of_shop(path: &Path, elsewhere: Option<&str>) -> Result<Self, DataFolderError> {
+        let folder = Self::existing(path)?;
+        let is_there = elsewhere.is_some() || folder.has("events.db")? || folder.has("vault.db")?;
+        if is_there { Ok(folder) } else { Err(DataFolderError::NoShop(path.to_owned())) }
     }
 
     /// Takes the folder for this process.

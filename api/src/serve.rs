@@ -164,6 +164,12 @@ pub struct RunningServer {
 /// # Errors
 /// See [`StartError`]; nothing is left running.
 pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
+    // What can be wrong with files that were named is found before anything is made.
+    let door = Door::open(&config.transport)?;
+    let tls = match &config.transport.tls {
+        Some(files) => Some((files.load().await?, files.clone())),
+        None => None,
+    };
     let folder = if config.read_only { DataFolder::existing(&config.data)? } else { DataFolder::create(&config.data)? };
     // Who only reads may do so beside the server that writes.
     let lock = if config.read_only { None } else { Some(folder.lock(FolderUse::of(&[&config.events, &config.views]))?) };
@@ -171,11 +177,6 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let door = Door::open(&config.transport)?;
-    let tls = match &config.transport.tls {
-        Some(files) => Some((files.load().await?, files.clone())),
-        None => None,
-    };
     let public_url = config.public_url.clone().map_or_else(|| local_url(address, door.tls), Ok)?;
     let (shop, runner, background) = if config.read_only {
         as_of::open(&config, &folder, public_url, door).await?
@@ -200,7 +201,7 @@ pub(crate) struct Workshop {
 /// # Errors
 /// See [`StartError`].
 pub(crate) async fn workshop(config: ServeConfig) -> Result<Workshop, StartError> {
-    let folder = DataFolder::existing(&config.data)?;
+    let folder = DataFolder::of_shop(&config.data, config.events.as_deref().or(config.vault.as_deref()))?;
     let lock = folder.lock(FolderUse::of(&[&config.events, &config.views]))?;
     let public_url = local_url(config.listen, false)?;
     let (shop, runner, background) = open(&config, &folder, public_url, Door::open(&config.transport)?, false).await?;

@@ -8,8 +8,9 @@ use event_schemas::{CustomerId, DataExported, Metadata, OrderId, PersonId};
 use serde_json::{Value, json};
 
 use crate::{
-    ServeConfig,
+    ServeConfig, StartError,
     cli::ShopArgs,
+    data_folder::DataFolderError,
     persons::{self, Found, Reader, Whom},
     serve::{self, Workshop},
     shop::Shop,
@@ -134,11 +135,25 @@ pub fn run(args: PersonArgs) -> Result<(), Failure> {
         let mut config = ServeConfig::new(args.shop.data.clone(), ([127, 0, 0, 1], 0).into());
         (config.events, config.views) = (args.shop.events.clone(), args.shop.views.clone());
         (config.vault, config.erasure_approval) = (args.shop.vault.clone(), args.erasure_approval);
-        let workshop = serve::workshop(config).await?;
+        let workshop = serve::workshop(config).await.map_err(|error| refused(error, &args.verb))?;
         let done = done(&workshop, args).await;
         workshop.close().await;
         done
     })
+}
+
+/// Why the shop cannot be worked on; of one that is being served, what does the same there.
+fn refused(error: StartError, verb: &PersonVerb) -> Failure {
+    let StartError::DataFolder(DataFolderError::InUse(folder)) = &error else { return error.into() };
+    let instead = match verb {
+        PersonVerb::Export { .. } => "query `person(…) { data }`",
+        PersonVerb::Erase { .. } => "mutation `personErase`",
+        PersonVerb::Approve { .. } => "mutation `personErasureApprove`",
+        PersonVerb::Hold { .. } => "mutation `legalHoldPlace`",
+        PersonVerb::Release { .. } => "mutation `legalHoldLift`",
+    };
+    let folder = folder.display();
+    format!("the shop in {folder} is being served: use the {instead} of its GraphQL API instead, or stop it first").into()
 }
 
 async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {

@@ -66,6 +66,7 @@ fn a_folder_that_cannot_be_made_is_refused_with_its_name() {
 #[test]
 fn a_token_is_one_line_and_a_wrong_role_is_a_wrong_flag() {
     let folder = tempfile::tempdir().unwrap();
+    drop(serving(folder.path()));
     let token = daybook(folder.path()).args(["token", "--role", "auditor", "--ttl", "1m"]).output().unwrap();
     let line = String::from_utf8(token.stdout).unwrap();
     assert!(token.status.success() && line.trim().split('.').count() == 3 && line.lines().count() == 1);
@@ -86,6 +87,44 @@ fn a_token_for_a_shop_that_is_not_there_makes_no_folder() {
     let token = daybook(&typo).args(["token", "--role", "auditor"]).output().unwrap();
     assert_eq!((token.status.code(), typo.exists()), (Some(1), false));
     assert!(errors(&token).contains("shpo cannot be used"), "{}", errors(&token));
+}
+
+#[test]
+fn where_there_is_no_shop_nothing_is_made_but_by_who_opens_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let verbs: [&[&str]; 6] = [
+        &["token", "--role", "auditor"],
+        &["keys", "rotate"],
+        &["keys", "rotate-notary"],
+        &["vault", "rekey", "--new-key", "new.key"],
+        &["person", "export", "--customer", "zofia"],
+        &["serve", "--listen", "127.0.0.1:0", "--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"],
+    ];
+    for verb in verbs {
+        let output = daybook(folder.path()).args(verb).output().unwrap();
+        let said = errors(&output);
+        assert_eq!(output.status.code(), Some(1), "{verb:?}: {said}");
+        assert!(said.contains("there is no shop in the data folder") || said.contains("nowhere.pem"), "{verb:?}: {said}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{verb:?}");
+    }
+}
+
+#[test]
+fn who_would_work_on_a_shop_that_is_served_is_told_what_does_it_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_served, _) = serving(folder.path());
+    let who = ["--customer", "zofia"];
+    let verbs: [(&[&str], &str); 5] = [
+        (&["export"], "query `person(…) { data }`"),
+        (&["erase", "--reason", "case 7"], "mutation `personErase`"),
+        (&["approve"], "mutation `personErasureApprove`"),
+        (&["hold", "--name", "case 7", "--reason", "a lawsuit"], "mutation `legalHoldPlace`"),
+        (&["release", "--name", "case 7"], "mutation `legalHoldLift`"),
+    ];
+    for (verb, instead) in verbs {
+        let output = daybook(folder.path()).arg("person").args(verb).args(who).output().unwrap();
+        assert!(output.status.code() == Some(1) && errors(&output).contains(instead), "{}", errors(&output));
+    }
 }
 
 #[test]
