@@ -17,6 +17,9 @@ pub enum DataFolderError {
     /// Another process has it open.
     #[error("the data folder {0} is in use by another daybook process; stop that one first, or use another folder with --data")]
     InUse(PathBuf),
+    /// Another process has a database open that is written by one shop only.
+    #[error("{0} is in use by another daybook process; a log of several nodes must be in PostgreSQL (--events postgres://…)")]
+    DatabaseInUse(PathBuf),
     /// It cannot be created, read or written.
     #[error("the data folder {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
@@ -49,19 +52,14 @@ pub enum FolderUse {
     Shared,
 }
 
-impl FolderUse {
-    /// What a process needs the folder for whose log and views are at these addresses; those without one are in the folder.
-    pub fn of(urls: &[&Option<String>]) -> Self {
-        let elsewhere = |url: &&Option<String>| url.as_ref().is_some_and(|url| !url.starts_with("sqlite:"));
-        if urls.iter().all(elsewhere) { Self::Shared } else { Self::Alone }
-    }
-}
+/// A database that is written: what it is called in the folder, and its address, if it is not there.
+pub type Written<'a> = (&'static str, Option<&'a str>);
 
-/// While this lives, no process opens the folder that must not. The system lets go of it when the process ends, however
-/// it ends.
+/// While this lives, no process opens the folder that must not, nor the databases that one shop writes. The system lets go of it
+/// when the process ends, however it ends.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    _files: Vec<File>,
 }
 
 impl DataFolder {
@@ -94,6 +92,32 @@ impl DataFolder {
         if is_there { Ok(folder) } else { Err(DataFolderError::NoShop(path.to_owned())) }
     }
 
+    /// Takes the folder for this process, and each SQLite database that it writes, wherever that is: another shop's vault could
+    /// not open what is sealed in the log, and views are written by one.
+    ///
+    /// # Errors
+    /// If another process has one of them, or they cannot be written.
+    pub fn lock_to_write(&self, databases: &[Written<'_>]) -> Result<FolderLock, DataFolderError> {
+        let urls = databases.iter().map(|(name, url)| url.map_or_else(|| self.sqlite_url(name), str::to_owned));
+        let files: Vec<_> = urls.filter_map(|url| url.strip_prefix("sqlite:").map(PathBuf::from)).collect();
+        let mut lock = self.lock(if files.is_empty() { FolderUse::Shared } else { FolderUse::Alone })?;
+        for file in files {
+            // The same file under another name has the same lock.
+            let file = file.canonicalize().unwrap_or(file);
+            let mut path = file.clone().into_os_string();
+            path.push(".lock");
+            let path = PathBuf::from(path);
+            let unusable = |error| DataFolderError::Unusable(path.clone(), error);
+            let taken = lockable(&path).map_err(unusable)?;
+            match taken.try_lock() {
+                Ok(()) => lock._files.push(taken),
+                Err(TryLockError::WouldBlock) => return Err(DataFolderError::DatabaseInUse(file)),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
+        }
+        Ok(lock)
+    }
+
     /// Takes the folder for this process.
     ///
     /// # Errors
@@ -107,7 +131,7 @@ impl DataFolder {
             FolderUse::Shared => file.try_lock_shared(),
         };
         match taken {
-            Ok(()) => Ok(FolderLock { _file: file }),
+            Ok(()) => Ok(FolderLock { _files: vec![file] }),
             Err(TryLockError::WouldBlock) => Err(DataFolderError::InUse(self.path.clone())),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
@@ -239,11 +263,29 @@ mod tests {
     }
 
     #[test]
+    fn a_log_in_a_file_is_written_by_one_shop_wherever_it_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folders = ["a", "b"].map(|name| DataFolder::create(&scratch.path().join(name)).unwrap());
+        std::fs::write(folders[0].file("events.db"), "").unwrap();
+        let theirs = format!("sqlite:{}", scratch.path().join("b/../a/events.db").display());
+        let one = folders[0].lock_to_write(&[("events.db", None)]).unwrap();
+        let refused = folders[1].lock_to_write(&[("events.db", Some(&theirs))]);
+        assert!(matches!(&refused, Err(DataFolderError::DatabaseInUse(path)) if path.ends_with("a/events.db")), "{refused:?}");
+        drop(one);
+        let other = folders[1].lock_to_write(&[("events.db", Some(&theirs))]).unwrap();
+        assert!(matches!(folders[0].lock_to_write(&[("events.db", None)]), Err(DataFolderError::DatabaseInUse(_))));
+        drop(other);
+        // A log in a database has as many nodes as it likes.
+        let elsewhere = [("events.db", Some("postgres://db/shop"))];
+        let _nodes = [folders[0].lock_to_write(&elsewhere).unwrap(), folders[0].lock_to_write(&elsewhere).unwrap()];
+    }
+
+    #[test]
     fn a_lock_can_be_taken_where_shared_locks_need_a_file_that_is_read() {
         let scratch = tempfile::tempdir().unwrap();
         let folder = DataFolder::create(scratch.path()).unwrap();
         let lock = folder.lock(FolderUse::Shared).unwrap();
-        assert_eq!(io::Read::read(&mut &lock._file, &mut [0]).unwrap(), 0);
+        assert_eq!(io::Read::read(&mut &lock._files[0], &mut [0]).unwrap(), 0);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
     accounts::{self, AccountsError, OidcIssuer, Setup},
     as_of,
     audit_log::AuditLog,
-    data_folder::{DataFolder, DataFolderError, FolderLock, FolderUse},
+    data_folder::{DataFolder, DataFolderError, FolderLock, Written},
     demo::{self, DemoError},
     http, lost_vault,
     metrics::Metrics,
@@ -172,7 +172,7 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     };
     let folder = if config.read_only { DataFolder::existing(&config.data)? } else { DataFolder::create(&config.data)? };
     // Who only reads may do so beside the server that writes.
-    let lock = if config.read_only { None } else { Some(folder.lock(FolderUse::of(&[&config.events, &config.views]))?) };
+    let lock = if config.read_only { None } else { Some(folder.lock_to_write(&written(&config))?) };
     // The address comes first: without it nothing is to be decided.
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -186,6 +186,11 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     let serving = net::serve(listener, http::router(shop.clone()), shop.door.connections.clone(), tls);
     tracing::info!(%address, data = %config.data.display(), "serving");
     Ok(RunningServer { address, shop, runner, serving, background, _lock: lock })
+}
+
+/// The databases that a shop writes alone.
+fn written(config: &ServeConfig) -> [Written<'_>; 2] {
+    [("events.db", config.events.as_deref()), ("views.db", config.views.as_deref())]
 }
 
 /// A shop that is open to work on, without a door.
@@ -202,7 +207,7 @@ pub(crate) struct Workshop {
 /// See [`StartError`].
 pub(crate) async fn workshop(config: ServeConfig) -> Result<Workshop, StartError> {
     let folder = DataFolder::of_shop(&config.data, config.events.as_deref().or(config.vault.as_deref()))?;
-    let lock = folder.lock(FolderUse::of(&[&config.events, &config.views]))?;
+    let lock = folder.lock_to_write(&written(&config))?;
     let public_url = local_url(config.listen, false)?;
     let (shop, runner, background) = open(&config, &folder, public_url, Door::open(&config.transport)?, false).await?;
     Ok(Workshop { shop, runner, background, _lock: lock })
