@@ -97,8 +97,8 @@ pub(crate) fn sha256(path: &Path) -> Result<String, Failure> {
 }
 
 impl Indexed {
-    /// Reads every event once, up to the first that cannot be read. Gives the tree over their digests, when the last was recorded,
-    /// and what is wrong with the next of as many `events` as there should be.
+    /// Reads every event once, up to the first that cannot be read. Gives the tree over their digests, when the last was
+    /// recorded, and what is wrong with the next of as many `events` as there should be.
     fn index(&mut self, events: u64) -> Result<(Tree, Option<Timestamp>, Option<ReadError>), Failure> {
         let (mut tree, mut recorded_at, mut damage) = (Tree::default(), None, None);
         let (mut places, mut streams) = (vec![0], HashMap::<u64, Vec<u32>>::new());

@@ -171,7 +171,8 @@ mod tests {
         }
     }
 
-    /// What becomes of a log that an import had made, which holds these events when it fails; of its file if not even a log was made.
+    /// What becomes of a log that an import had made, which holds these events when it fails; of its file if not even a log was
+    /// made.
     async fn left(events: Option<Vec<Proposed>>) -> (bool, String) {
         let folder = TempDir::new().unwrap();
         let (log, file) = (MemoryLog::new(), folder.path().join("shop.jsonl"));

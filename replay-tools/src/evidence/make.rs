@@ -40,8 +40,8 @@ const PAGE_OF_LOG: usize = 1_000;
 pub struct EvidenceArgs {
     #[command(flatten)]
     log: LogUrl,
-    /// The file to write. The pack is checked at once, as `evidence-check` does with the keys given here. One with which something
-    /// is wrong stays, to be looked into, and the exit code is 1.
+    /// The file to write. The pack is checked at once, as `evidence-check` does with the keys given here. One with which
+    /// something is wrong stays, to be looked into, and the exit code is 1.
     #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
     out: PathBuf,
     /// Up to where: a position, or a time by which it was recorded; the head if not told.
