@@ -391,7 +391,7 @@ fn permissions() -> Result<(), Failure> {
 fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let known = runtime.block_on(async {
-        let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref().or(shop.vault.as_deref()))?;
+        let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref(), shop.vault.as_deref())?;
         let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
         let url = shop.events.clone().unwrap_or_else(|| folder.sqlite_url("events.db"));
         Ok::<_, Failure>(notary::rotate(&vault, &*event_store::open_read_only(&url).await?).await?)
@@ -406,7 +406,7 @@ fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
 
 /// The keys that sign the tokens of a shop that may be served at the same time.
 async fn keys(shop: &ShopArgs, now: Timestamp) -> Result<Arc<Keys>, Failure> {
-    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref().or(shop.vault.as_deref()))?;
+    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref(), shop.vault.as_deref())?;
     let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
     Ok(accounts::known_keys(&vault, now).await?)
 }

@@ -17,9 +17,11 @@ pub enum DataFolderError {
     /// Another process has it open.
     #[error("the data folder {0} is in use by another daybook process; stop that one first, or use another folder with --data")]
     InUse(PathBuf),
-    /// Another process has a database open that is written by one shop only.
-    #[error("{0} is in use by another daybook process; a log of several nodes must be in PostgreSQL (--events postgres://…)")]
-    DatabaseInUse(PathBuf),
+    /// Another process writes the log, which is a file.
+    #[error(
+        "the log {0} is in use by another daybook process; for several nodes it must be in PostgreSQL (--events postgres://…)"
+    )]
+    LogInUse(PathBuf),
     /// It cannot be created, read or written.
     #[error("the data folder {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
@@ -52,11 +54,16 @@ pub enum FolderUse {
     Shared,
 }
 
-/// A database that is written: what it is called in the folder, and its address, if it is not there.
-pub type Written<'a> = (&'static str, Option<&'a str>);
+impl FolderUse {
+    /// What a process needs the folder for whose log and views are at these addresses; those without one are in the folder.
+    pub fn of(urls: &[&Option<String>]) -> Self {
+        let elsewhere = |url: &&Option<String>| url.as_ref().is_some_and(|url| !url.starts_with("sqlite:"));
+        if urls.iter().all(elsewhere) { Self::Shared } else { Self::Alone }
+    }
+}
 
-/// While this lives, no process opens the folder that must not, nor the databases that one shop writes. The system lets go of it
-/// when the process ends, however it ends.
+/// While this lives, no process opens the folder, or the log, that must not. The system lets go of it when the process ends,
+/// however it ends.
 #[derive(Debug)]
 pub struct FolderLock {
     _files: Vec<File>,
@@ -82,38 +89,41 @@ impl DataFolder {
         if is_folder { Ok(Self { path: path.to_owned() }) } else { Err(unusable(io::ErrorKind::NotADirectory.into())) }
     }
 
-    /// The same, of a shop whose log or vault is `elsewhere`, or else in the folder. Nothing is made in one that has none.
+    /// The same, of a shop whose vault is in the folder unless the address of the vault or of a log in PostgreSQL says where else.
+    /// Nothing is made in a folder that has no shop.
     ///
     /// # Errors
     /// If the folder is not there, or has no shop.
-    pub fn of_shop(path: &Path, elsewhere: Option<&str>) -> Result<Self, DataFolderError> {
+    pub fn of_shop(path: &Path, events: Option<&str>, vault: Option<&str>) -> Result<Self, DataFolderError> {
         let folder = Self::existing(path)?;
-        let is_there = elsewhere.is_some() || folder.has("events.db")? || folder.has("vault.db")?;
+        let elsewhere = vault.is_some() || events.is_some_and(|events| !events.starts_with("sqlite:"));
+        let is_there = elsewhere || folder.has("events.db")? || folder.has("vault.db")?;
         if is_there { Ok(folder) } else { Err(DataFolderError::NoShop(path.to_owned())) }
     }
 
-    /// Takes the folder for this process, and each SQLite database that it writes, wherever that is: another shop's vault could
-    /// not open what is sealed in the log, and views are written by one.
+    /// Takes the folder for this process, and the log, if it is a file, wherever that is: the vault of another shop could not open
+    /// what is sealed in it. (Whoever writes views that are a file takes those.)
     ///
     /// # Errors
     /// If another process has one of them, or they cannot be written.
-    pub fn lock_to_write(&self, databases: &[Written<'_>]) -> Result<FolderLock, DataFolderError> {
-        let urls = databases.iter().map(|(name, url)| url.map_or_else(|| self.sqlite_url(name), str::to_owned));
-        let files: Vec<_> = urls.filter_map(|url| url.strip_prefix("sqlite:").map(PathBuf::from)).collect();
-        let mut lock = self.lock(if files.is_empty() { FolderUse::Shared } else { FolderUse::Alone })?;
-        for file in files {
-            // The same file under another name has the same lock.
-            let file = file.canonicalize().unwrap_or(file);
-            let mut path = file.clone().into_os_string();
-            path.push(".lock");
-            let path = PathBuf::from(path);
-            let unusable = |error| DataFolderError::Unusable(path.clone(), error);
-            let taken = lockable(&path).map_err(unusable)?;
-            match taken.try_lock() {
-                Ok(()) => lock._files.push(taken),
-                Err(TryLockError::WouldBlock) => return Err(DataFolderError::DatabaseInUse(file)),
-                Err(TryLockError::Error(error)) => return Err(unusable(error)),
-            }
+    pub fn lock_with_log(&self, folder_use: FolderUse, log: Option<&str>) -> Result<FolderLock, DataFolderError> {
+        let mut lock = self.lock(folder_use)?;
+        let url = log.map_or_else(|| self.sqlite_url("events.db"), str::to_owned);
+        let Some(file) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(PathBuf::from) else { return Ok(lock) };
+        // The same file under another name has the same lock.
+        let file = file.canonicalize().unwrap_or(file);
+        let mut path = file.clone().into_os_string();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let taken = match lockable(&path) {
+            // Whoever opens the log says what is wrong with a folder that is not there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(lock),
+            taken => taken.map_err(|error| DataFolderError::Unusable(path.clone(), error))?,
+        };
+        match taken.try_lock() {
+            Ok(()) => lock._files.push(taken),
+            Err(TryLockError::WouldBlock) => return Err(DataFolderError::LogInUse(file)),
+            Err(TryLockError::Error(error)) => return Err(DataFolderError::Unusable(path, error)),
         }
         Ok(lock)
     }
@@ -268,16 +278,19 @@ mod tests {
         let folders = ["a", "b"].map(|name| DataFolder::create(&scratch.path().join(name)).unwrap());
         std::fs::write(folders[0].file("events.db"), "").unwrap();
         let theirs = format!("sqlite:{}", scratch.path().join("b/../a/events.db").display());
-        let one = folders[0].lock_to_write(&[("events.db", None)]).unwrap();
-        let refused = folders[1].lock_to_write(&[("events.db", Some(&theirs))]);
-        assert!(matches!(&refused, Err(DataFolderError::DatabaseInUse(path)) if path.ends_with("a/events.db")), "{refused:?}");
+        let one = folders[0].lock_with_log(FolderUse::Alone, None).unwrap();
+        let refused = folders[1].lock_with_log(FolderUse::Alone, Some(&theirs));
+        assert!(matches!(&refused, Err(DataFolderError::LogInUse(path)) if path.ends_with("a/events.db")), "{refused:?}");
         drop(one);
-        let other = folders[1].lock_to_write(&[("events.db", Some(&theirs))]).unwrap();
-        assert!(matches!(folders[0].lock_to_write(&[("events.db", None)]), Err(DataFolderError::DatabaseInUse(_))));
+        let other = folders[1].lock_with_log(FolderUse::Alone, Some(&theirs)).unwrap();
+        assert!(matches!(folders[0].lock_with_log(FolderUse::Alone, None), Err(DataFolderError::LogInUse(_))));
         drop(other);
-        // A log in a database has as many nodes as it likes.
-        let elsewhere = [("events.db", Some("postgres://db/shop"))];
-        let _nodes = [folders[0].lock_to_write(&elsewhere).unwrap(), folders[0].lock_to_write(&elsewhere).unwrap()];
+        // A log in a database has as many nodes as it likes, and what is no path is for whoever opens the log to refuse.
+        let node = || folders[0].lock_with_log(FolderUse::Shared, Some("postgres://db/shop")).unwrap();
+        let _nodes = [node(), node()];
+        for wrong in ["sqlite:", "sqlite:/nowhere/at/all/events.db"] {
+            assert!(folders[1].lock_with_log(FolderUse::Alone, Some(wrong)).is_ok(), "{wrong}");
+        }
     }
 
     #[test]

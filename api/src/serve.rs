@@ -23,7 +23,7 @@ use crate::{
     accounts::{self, AccountsError, OidcIssuer, Setup},
     as_of,
     audit_log::AuditLog,
-    data_folder::{DataFolder, DataFolderError, FolderLock, Written},
+    data_folder::{DataFolder, DataFolderError, FolderLock, FolderUse},
     demo::{self, DemoError},
     http, lost_vault,
     metrics::Metrics,
@@ -172,7 +172,7 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     };
     let folder = if config.read_only { DataFolder::existing(&config.data)? } else { DataFolder::create(&config.data)? };
     // Who only reads may do so beside the server that writes.
-    let lock = if config.read_only { None } else { Some(folder.lock_to_write(&written(&config))?) };
+    let lock = if config.read_only { None } else { Some(lock(&folder, &config)?) };
     // The address comes first: without it nothing is to be decided.
     let failed = |error| StartError::Listen(config.listen, error);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -188,9 +188,9 @@ pub async fn start(config: ServeConfig) -> Result<RunningServer, StartError> {
     Ok(RunningServer { address, shop, runner, serving, background, _lock: lock })
 }
 
-/// The databases that a shop writes alone.
-fn written(config: &ServeConfig) -> [Written<'_>; 2] {
-    [("events.db", config.events.as_deref()), ("views.db", config.views.as_deref())]
+/// Takes what this shop writes.
+fn lock(folder: &DataFolder, config: &ServeConfig) -> Result<FolderLock, DataFolderError> {
+    folder.lock_with_log(FolderUse::of(&[&config.events, &config.views]), config.events.as_deref())
 }
 
 /// A shop that is open to work on, without a door.
@@ -206,8 +206,8 @@ pub(crate) struct Workshop {
 /// # Errors
 /// See [`StartError`].
 pub(crate) async fn workshop(config: ServeConfig) -> Result<Workshop, StartError> {
-    let folder = DataFolder::of_shop(&config.data, config.events.as_deref().or(config.vault.as_deref()))?;
-    let lock = folder.lock_to_write(&written(&config))?;
+    let folder = DataFolder::of_shop(&config.data, config.events.as_deref(), config.vault.as_deref())?;
+    let lock = lock(&folder, &config)?;
     let public_url = local_url(config.listen, false)?;
     let (shop, runner, background) = open(&config, &folder, public_url, Door::open(&config.transport)?, false).await?;
     Ok(Workshop { shop, runner, background, _lock: lock })

@@ -62,7 +62,7 @@ pub fn run(args: VaultArgs) -> Result<(), Failure> {
 }
 
 async fn copy(shop: &ShopArgs, to: &str) -> Result<(), Failure> {
-    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref().or(shop.vault.as_deref()))?;
+    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref(), shop.vault.as_deref())?;
     let _lock = folder.lock(FolderUse::Alone)?;
     let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
     let (_, entries) = vault.copy_to(to, accounts::vault_key(&folder)?).await.map_err(accounts::AccountsError::from)?;
@@ -75,7 +75,7 @@ async fn copy(shop: &ShopArgs, to: &str) -> Result<(), Failure> {
 }
 
 async fn rekey(shop: &ShopArgs, file: &Path) -> Result<(), Failure> {
-    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref().or(shop.vault.as_deref()))?;
+    let folder = DataFolder::of_shop(&shop.data, shop.events.as_deref(), shop.vault.as_deref())?;
     let _lock = folder.lock(FolderUse::Alone)?;
     let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
     // It is on the disk before anything is sealed with it.

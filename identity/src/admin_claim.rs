@@ -38,7 +38,7 @@ impl Accounts {
             return Err(IdentityRefusal::CodeInvalid.into());
         };
         let email = Email::new(&claim.email)?;
-        passwords::must_be_good(&claim.password, email.as_str(), &self.shared.config.shop_name, "password")?;
+        passwords::must_be_good(&claim.password, email.as_str(), &self.shared.config.names(), "password")?;
         if self.find(email.as_str()).await?.is_some_and(|(holder, _)| holder != account_id) {
             return Err(IdentityRefusal::EmailTaken.into());
         }

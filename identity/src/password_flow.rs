@@ -35,7 +35,7 @@ impl Accounts {
     ) -> Result<SignedIn, IdentityError> {
         let (_, before) = self.session(who).await?.ok_or(IdentityRefusal::SessionEnded)?;
         let PasswordChange { current, new } = change;
-        passwords::must_be_good(&new, &before.email, &self.shared.config.shop_name, "newPassword")?;
+        passwords::must_be_good(&new, &before.email, &self.shared.config.names(), "newPassword")?;
         match before.password.is_some() {
             true => self.must_know_password(who, &before, current.unwrap_or_default()).await?,
             false => drop(self.recent(who).await?),
@@ -112,7 +112,7 @@ impl Accounts {
         let Some(Code::Reset { account_id, epoch }) = self.code(&reset.code).await? else { return Err(invalid()) };
         let before = self.credentials(account_id).await?.filter(|credentials| credentials.epoch == epoch);
         let before = before.ok_or_else(invalid)?;
-        passwords::must_be_good(&reset.new, &before.email, &self.shared.config.shop_name, "newPassword")?;
+        passwords::must_be_good(&reset.new, &before.email, &self.shared.config.names(), "newPassword")?;
         let hash = self.shared.passwords.hash(reset.new).await?;
         let replace = |credentials: &mut Credentials| {
             if credentials.epoch != epoch {

@@ -40,7 +40,7 @@ impl Accounts {
         let Registration { email, password, display_name } = registration;
         let email = Email::new(&email)?;
         let display_name = display_name.as_deref().map(name_of).transpose()?.flatten();
-        passwords::must_be_good(&password, email.as_str(), &self.shared.config.shop_name, "password")?;
+        passwords::must_be_good(&password, email.as_str(), &self.shared.config.names(), "password")?;
         let password = self.shared.passwords.hash(password).await?;
         let known = self.find(email.as_str()).await?.is_some();
         let email_text = email.as_str().to_owned();

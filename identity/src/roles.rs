@@ -19,7 +19,8 @@ impl Accounts {
     /// own see [`Origin::permissions`].
     ///
     /// # Errors
-    /// [`IdentityRefusal::Beyond`], `ACCOUNT_NOT_FOUND`, `ROLE_NOT_FOUND` or another rule, or [`IdentityError`] when a store fails.
+    /// [`IdentityRefusal::Beyond`], `ACCOUNT_NOT_FOUND`, `ROLE_NOT_FOUND` or another rule, or [`IdentityError`] when a store
+    /// fails.
     pub async fn grant_role(&self, account_id: AccountId, role: &str, origin: &Origin) -> Result<Written, IdentityError> {
         let role = role_name(role)?;
         let command = AccountCommand::GrantRole { role: role.clone() };

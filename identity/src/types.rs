@@ -43,6 +43,13 @@ pub struct Config {
     pub hashing: Hashing,
 }
 
+impl Config {
+    /// What anybody would call the shop: its name, and its host.
+    pub(crate) fn names(&self) -> String {
+        format!("{} {}", self.shop_name, self.public_url.host_str().unwrap_or_default())
+    }
+}
+
 /// An OpenID Connect provider. Its callback is `<public url>/account`.
 #[derive(Clone)]
 pub struct OidcConfig {

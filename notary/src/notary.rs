@@ -168,7 +168,7 @@ impl Notary {
         if status.size < size && !status.is_elsewhere {
             return Err(TellError::NotHeld);
         }
-        match told(&self.folder, tile, size) {
+        match told(&self.folder, tile) {
             Ok(bytes) => Ok(ToldTile { bytes, is_held: !status.is_elsewhere }),
             Err(TileError::Missing(missing)) if missing == tile => Err(TellError::NoTile),
             Err(error) => Err(TellError::Tile(error)),
@@ -215,11 +215,11 @@ impl Notary {
 
 /// A tile as it is told. A full one, which others keep for good, is held against the hash in the tile above that stands for it:
 /// it was when the folder was opened, and a disk may have damaged it since.
-fn told(folder: &TileFolder, tile: Tile, size: u64) -> Result<Vec<u8>, TileError> {
+fn told(folder: &TileFolder, tile: Tile) -> Result<Vec<u8>, TileError> {
     let bytes = folder.bytes(tile)?;
     let width = (tile.index % u64::from(TILE_WIDTH)) as u16 + 1;
     let above = Tile { level: tile.level + 1, index: tile.index >> TILE_HEIGHT, width };
-    if !tile.is_full() || !above.is_within(size) {
+    if !tile.is_full() {
         return Ok(bytes);
     }
     let hashes: Vec<Node> = bytes.chunks_exact(32).filter_map(|hash| hash.try_into().ok()).collect();

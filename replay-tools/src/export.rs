@@ -64,8 +64,11 @@ impl ExportArgs {
             Some(moment) => last_of(&log, moment).await?,
             None => log.head().await?.position,
         };
-        self.record.record(&self.log.log, self.format.name(), from, to).await?;
         let asked = Asked { format: self.format, from, to, selection, resume: self.resume };
+        // What is not made is not written down.
+        must_be_there(&*log, from, to).await?;
+        must_be_free(&self.out, self.resume)?;
+        self.record.record(&self.log.log, self.format.name(), from, to).await?;
         let manifest = export(&*log, &self.out, asked).await?;
         let Manifest { from, to, events, root, .. } = &manifest;
         if *events == 0 {
@@ -129,11 +132,8 @@ pub struct Asked {
 /// If the log cannot be read, an event is not what was recorded, a file is in the way or of something else, or it cannot be
 /// written.
 pub async fn export(log: &dyn Log, out: &Path, asked: Asked) -> Result<Manifest, Failure> {
-    let head = log.head().await?.position;
     let Asked { format, from, to, selection, resume } = asked;
-    if to > head || from == 0 || from > to + 1 {
-        return Err(Failure::Refused(format!("positions {from} to {to} are not in a log that ends at position {head}")));
-    }
+    must_be_there(log, from, to).await?;
     let mut manifest = Manifest {
         format: FORMAT.to_owned(),
         encoding: format,
@@ -178,17 +178,34 @@ pub async fn export(log: &dyn Log, out: &Path, asked: Asked) -> Result<Manifest,
     Ok(manifest)
 }
 
+/// Refuses positions that the log does not have. None at all, behind a last one, is an empty export.
+async fn must_be_there(log: &dyn Log, from: Position, to: Position) -> Result<(), Failure> {
+    let head = log.head().await?.position;
+    if to <= head && from > 0 && from <= to + 1 {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!("positions {from} to {to} are not in a log that ends at position {head}")))
+}
+
+/// Refuses a file that is there unless it is to be gone on with. What is there of an earlier export, if anything.
+fn must_be_free(out: &Path, resume: bool) -> Result<Option<PathBuf>, Failure> {
+    let found = [out.to_owned(), part_of(out)].into_iter().find(|path| path.exists());
+    if let Some(found) = &found
+        && !resume
+    {
+        let shown = found.display();
+        return Err(Failure::Refused(format!("{shown} is there already: name another file, or go on with it by --resume")));
+    }
+    Ok(found)
+}
+
 /// Makes sure that what is there is what is gone on with, or that nothing is.
 async fn begin(log: &dyn Log, out: &Path, plan: &Manifest, resume: bool) -> Result<(), Failure> {
     let part = part_of(out);
-    let found = [out, &part].into_iter().find(|path| path.exists());
-    if let Some(found) = found {
+    if let Some(found) = must_be_free(out, resume)? {
         let shown = found.display();
-        if !resume {
-            return Err(Failure::Refused(format!("{shown} is there already: name another file, or go on with it by --resume")));
-        }
         // A crash may have come before the manifest of a whole file: then the plan is still there.
-        let known = Manifest::of(found).or_else(|error| Manifest::of(&part).map_err(|_| error))?;
+        let known = Manifest::of(&found).or_else(|error| Manifest::of(&part).map_err(|_| error))?;
         let what = |manifest: &Manifest| (manifest.log, manifest.encoding, manifest.from, manifest.selection.clone());
         if what(&known) != what(plan) {
             return Err(Failure::Refused(format!("{shown} is an export of another log, beginning, selection or format")));

@@ -93,7 +93,8 @@ struct Shared {
     pages: Mutex<Pages>,
     /// Whether something destroyed may still be on the store's disk. So it is at first: an earlier process may have died.
     purge_due: AtomicBool,
-    /// Held by whoever frees the store's disk. That may take minutes, and whoever else waits for it holds no session of the store.
+    /// Held by whoever frees the store's disk. That may take minutes, and whoever else waits for it holds no session of the
+    /// store.
     purging: AsyncMutex<()>,
 }
 
@@ -236,8 +237,8 @@ impl Persons {
         Ok(())
     }
 
-    /// Frees the store's disk of what was destroyed until now. Until it succeeds it stays due, also when whoever waits for it goes
-    /// away. Of many who ask at once one does it, and after that one for all the others.
+    /// Frees the store's disk of what was destroyed until now. Until it succeeds it stays due, also when whoever waits for it
+    /// goes away. Of many who ask at once one does it, and after that one for all the others.
     ///
     /// # Errors
     /// [`PersonError::Vault`].
@@ -261,8 +262,8 @@ impl Persons {
         Ok(())
     }
 
-    /// Destroys the key that a customer has, and forgets who they are: in this order, since it tells that something is left to do.
-    /// May be repeated.
+    /// Destroys the key that a customer has, and forgets who they are: in this order, since it tells that something is left to
+    /// do. May be repeated.
     ///
     /// # Errors
     /// [`PersonError::Vault`].

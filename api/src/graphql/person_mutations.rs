@@ -18,7 +18,7 @@ use crate::{
         user_error_code::UserErrorCode,
         warning::{Warning, WarningCode},
     },
-    persons::{self, Found, Whom},
+    persons::{self, Found, Others, Whom},
     shop::Shop,
 };
 
@@ -124,7 +124,7 @@ async fn changed<I: MutationInput>(
     mut found: Found,
     command: PersonCommand,
 ) -> Result<PersonPayload, Error> {
-    let (shop, mut addresses) = (ctx.data::<Arc<Shop>>()?, BTreeSet::new());
+    let (shop, mut others) = (ctx.data::<Arc<Shop>>()?, Others::default());
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         if found.is_several() {
             let error = UserError::new(UserErrorCode::SeveralCustomers, person::several(&found));
@@ -135,7 +135,7 @@ async fn changed<I: MutationInput>(
             let error = UserError::new(UserErrorCode::PersonNotFound, persons::LEADS_NOWHERE);
             return Ok(refused(ctx, vec![error])?.into());
         }
-        addresses = persons::addresses_of(shop, &found).await.map_err(|error| person::fault(&error))?;
+        others = persons::others_under_same_address(shop, &found).await.map_err(|error| person::fault(&error))?;
     }
     // Not before: who may not do it writes nothing.
     persons::with_a_key(shop, &mut found).await.map_err(|error| person::fault(&error))?;
@@ -147,12 +147,7 @@ async fn changed<I: MutationInput>(
     destroy(shop, &outcome.changes).await;
     let shown = read_back(ctx, outcome.position).await;
     let mut warnings = Warning::unless_shown(shown);
-    match persons::others_under(shop, &addresses, &found).await {
-        Ok(others) if others.is_empty() => {}
-        Ok(others) => warnings.push(Warning::new(WarningCode::SameAddressKept, persons::told_of_others(others.len()))),
-        // What was asked for is done, whatever there is to warn of.
-        Err(error) => tracing::warn!(%error, "it was not looked who else gave the e-mail address of a person"),
-    }
+    warnings.extend(others.in_words().map(|others| Warning::new(WarningCode::SameAddressKept, others)));
     Ok(PersonPayload {
         person: if shown { person::told(ctx, found).await? } else { None },
         position: Long::of(outcome.position),

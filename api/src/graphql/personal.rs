@@ -12,6 +12,7 @@ use event_schemas::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
+use vault::PersonError;
 
 use crate::{
     access::Permission,
@@ -57,7 +58,7 @@ pub(crate) async fn opened_event(ctx: &Context<'_>, recorded: &Recorded) -> Resu
 /// is about is not there for the caller.
 ///
 /// # Errors
-/// When the vault fails.
+/// `PERSON_ERASED`, and when the vault fails.
 pub(crate) async fn sealed<T: Serialize>(
     ctx: &Context<'_>,
     person: Option<PersonId>,
@@ -66,7 +67,11 @@ pub(crate) async fn sealed<T: Serialize>(
     let Some(value) = value else { return Ok(None) };
     let Some(person) = person else { return Ok(Some(Personal::sealed(PersonId(Uuid::nil()), &[0; 40]))) };
     let sealed = ctx.data::<Arc<Shop>>()?.persons.seal(person, value).await;
-    sealed.map(Some).map_err(|error| problem::fault(&error))
+    sealed.map(Some).map_err(|error| match error {
+        // Since it was looked whether they were.
+        PersonError::Erased(_) => problem::person_erased(),
+        error => problem::fault(&error),
+    })
 }
 
 /// For whom what is entered in a cart is sealed: for its customer, else for who was entered before, else for somebody new.
@@ -103,14 +108,11 @@ pub(crate) async fn person_of_order(ctx: &Context<'_>, id: OrderId, everyones: P
             let address = placed.shipping_address.as_ref().or(placed.billing_address.as_ref());
             let entered = placed.email.as_ref().and_then(Personal::person);
             let before = entered.or_else(|| address.and_then(Personal::person));
-            // A guest's cart may be filled in again by somebody else. Of a guest's order nothing comes that is not about them.
-            if placed.customer_id.is_none()
-                && let Some(guest) = before
-                && erasure_of(shop, guest).await?.is_some()
-            {
-                return Err(problem::person_erased());
-            }
-            return person(shop, placed.customer_id.as_ref(), before).await.map(Some);
+            let person = match (&placed.customer_id, before) {
+                (None, Some(guest)) => guest_of_order(shop, guest).await?,
+                (customer, before) => person(shop, customer.as_ref(), before).await?,
+            };
+            return Ok(Some(person));
         }
     }
     Ok(None)
@@ -156,6 +158,19 @@ async fn person(shop: &Shop, customer: Option<&CustomerId>, before: Option<Perso
     };
     match before.filter(|_| readable) {
         Some(person) => Ok(person),
+        None => shop.persons.somebody().await.map_err(|error| problem::fault(&error)),
+    }
+}
+
+/// A guest's cart may be filled in again by somebody else; nothing comes of a guest's order that is not about them. A key that is
+/// gone, and not by an erasure, is replaced.
+async fn guest_of_order(shop: &Shop, guest: PersonId) -> Result<PersonId, Error> {
+    if shop.persons.is_readable(guest).await.map_err(|error| problem::fault(&error))? {
+        return Ok(guest);
+    }
+    // The log said it before the key went.
+    match erasure_of(shop, guest).await? {
+        Some(_) => Err(problem::person_erased()),
         None => shop.persons.somebody().await.map_err(|error| problem::fault(&error)),
     }
 }

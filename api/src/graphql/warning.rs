@@ -24,8 +24,8 @@ pub(crate) enum WarningCode {
     StockOversold,
     /// The gateway has not answered yet: the payment shows the outcome when it has.
     GatewayPending,
-    /// The same e-mail address was given under keys that are kept, perhaps by the same person: erase by the address what is theirs
-    /// as well.
+    /// An e-mail address was given under other keys too, which are kept: perhaps by the same person, who can be erased by the
+    /// address then.
     SameAddressKept,
     /// It is done, and the views need longer than two seconds to show it: ask again with `Daybook-Min-Position`.
     NotYetVisible,

@@ -9,7 +9,7 @@ use vault::Persons;
 use crate::{
     accounts,
     cli::ShopArgs,
-    data_folder::{DataFolder, DataFolderError},
+    data_folder::{DataFolder, DataFolderError, FolderUse},
     import::{ImportSource, Progress, Reconciliation, import},
     lost_vault, start_logging,
 };
@@ -45,7 +45,7 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
     let is_alone = args.shop.events.is_none() && args.shop.vault.is_none();
     let is_new = is_alone && is_made(&args.shop.data)?;
     let folder = DataFolder::create(&args.shop.data)?;
-    let _lock = folder.lock_to_write(&[("events.db", args.shop.events.as_deref())])?;
+    let _lock = folder.lock_with_log(FolderUse::of(&[&args.shop.events]), args.shop.events.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reconciliation = match runtime.block_on(bring_in(&args, &folder)) {
         Ok(reconciliation) => reconciliation,

@@ -1,6 +1,6 @@
 //! The verb `daybook person`: what whoever protects data does on the machine, without a server.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use domain::{ChangePersons, PersonCommand};
@@ -11,7 +11,7 @@ use crate::{
     ServeConfig, StartError,
     cli::ShopArgs,
     data_folder::DataFolderError,
-    persons::{self, Found, Reader, Whom},
+    persons::{self, Found, Others, Reader, Whom},
     serve::{self, Workshop},
     shop::Shop,
     start_logging,
@@ -153,7 +153,7 @@ fn refused(error: StartError, verb: &PersonVerb) -> Failure {
         PersonVerb::Release { .. } => "mutation `legalHoldLift`",
     };
     let folder = folder.display();
-    format!("the shop in {folder} is being served: use the {instead} of its GraphQL API instead, or stop it first").into()
+    format!("the shop in {folder} is in use; while it is being served, use the {instead} of its GraphQL API instead").into()
 }
 
 async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
@@ -171,28 +171,27 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     };
     let mut found = persons::find(shop, &who.whom()?).await?;
     persons::with_a_key(shop, &mut found).await?;
-    let mut addresses = BTreeSet::new();
+    let mut others = Others::default();
     if matches!(command, PersonCommand::Erase { .. } | PersonCommand::Approve { .. }) {
         must_be_one(&found)?;
         if persons::leads_nowhere(shop, &found).await? {
             return Err(persons::LEADS_NOWHERE.into());
         }
-        addresses = persons::addresses_of(shop, &found).await?;
+        others = persons::others_under_same_address(shop, &found).await?;
     }
     let ids: Vec<_> = found.persons.iter().copied().collect();
     let decision = ChangePersons { persons: ids.clone(), customers: found.customer_of.clone(), command };
     let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
     let erased = persons::erased_in(&outcome.changes);
     persons::finish(shop, &erased).await?;
-    let others = persons::others_under(shop, &addresses, &found).await?;
     let answer = json!({
         "persons": ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "position": outcome.position,
         "erased": !erased.is_empty(),
         "hasUnsealed": found.plain,
-        "keptUnderSameAddress": others.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "keptUnderSameAddress": others.persons.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
-    println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erased.len(), others.len()) });
+    println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erased.len(), &others) });
     Ok(())
 }
 
@@ -201,14 +200,14 @@ fn must_be_one(found: &Found) -> Result<(), Failure> {
     if found.is_several() { Err(format!("these are several customers: {}", customers.join(", ")).into()) } else { Ok(()) }
 }
 
-fn in_words(found: &Found, erased: usize, others: usize) -> String {
+fn in_words(found: &Found, erased: usize, others: &Others) -> String {
     let keys = |count| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
     let done = match (erased, found.plain) {
         (0, _) => format!("recorded for {}.", keys(found.persons.len())),
         (_, true) => format!("{} destroyed. Some of it was recorded before it was sealed: that stays readable.", keys(erased)),
         (_, false) => format!("{} destroyed: nothing that was sealed for them can be read any more.", keys(erased)),
     };
-    if others == 0 { done } else { format!("{done} {}.", persons::told_of_others(others)) }
+    others.in_words().map_or(done.clone(), |others| format!("{done} {others}."))
 }
 
 async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &str) -> Result<(), Failure> {

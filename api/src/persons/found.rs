@@ -319,33 +319,49 @@ fn address(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// The e-mail addresses that somebody gave in carts and orders: after an erasure nobody can tell any more.
-///
-/// # Errors
-/// When the vault fails.
-pub(crate) async fn addresses_of(shop: &Shop, found: &Found) -> Result<BTreeSet<String>, PersonsError> {
-    let mut addresses = BTreeSet::new();
-    for email in &found.emails {
-        addresses.extend(shop.persons.open(email).await?.as_deref().map(address));
-    }
-    Ok(addresses)
+/// Others who gave the same e-mail address.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    /// Their keys, of those that can be read.
+    pub(crate) persons: BTreeSet<PersonId>,
+    /// Whether an account among them has the address.
+    has_account: bool,
 }
 
-/// Keys that can be read, of others than who was found, under the same e-mail addresses: perhaps the same person, who bought as a
-/// guest again. That nobody has shown, so they are not erased along; whoever erases is told. Costs as much as looking for an
-/// address.
+impl Others {
+    /// What whoever erases somebody is told of them, if there are any.
+    pub(crate) fn in_words(&self) -> Option<String> {
+        let keys = match self.persons.len() {
+            0 => return None,
+            1 => "1 other key is".to_owned(),
+            count => format!("{count} other keys are"),
+        };
+        let account = if self.has_account { ", one of an account" } else { "" };
+        Some(format!(
+            "{keys} kept under an e-mail address that was given here{account}: nobody has shown that this is the same person; if it \
+             is, erase by the address too"
+        ))
+    }
+}
+
+/// Who else gave an e-mail address that was given by who was found: perhaps the same person, who bought as a guest again. That
+/// nobody has shown, so they are not erased along, and whoever erases is told. To be asked before, since nobody can tell after.
+/// Costs as much as looking for an address.
 ///
 /// # Errors
 /// When a store fails.
-pub(crate) async fn others_under(
-    shop: &Shop,
-    addresses: &BTreeSet<String>,
-    found: &Found,
-) -> Result<BTreeSet<PersonId>, PersonsError> {
-    let (mut others, mut readable) = (Found::default(), BTreeSet::new());
-    if !addresses.is_empty() {
-        by_email(shop, addresses, &mut others).await?;
+pub(crate) async fn others_under_same_address(shop: &Shop, found: &Found) -> Result<Others, PersonsError> {
+    let (mut addresses, mut others, mut readable) = (BTreeSet::new(), Found::default(), BTreeSet::new());
+    for email in &found.emails {
+        addresses.extend(shop.persons.open(email).await?.as_deref().map(address));
     }
+    for account in found.accounts() {
+        addresses.extend(shop.accounts.profile(account).await?.map(|profile| address(&profile.email)));
+    }
+    if !addresses.is_empty() {
+        by_email(shop, &addresses, &mut others).await?;
+    }
+    let has_account = others.customers.difference(&found.customers).next().is_some();
     for customer in &others.customers {
         others.persons.extend(shop.persons.known_customer(customer).await?);
     }
@@ -354,13 +370,7 @@ pub(crate) async fn others_under(
             readable.insert(*person);
         }
     }
-    Ok(readable)
-}
-
-/// What whoever erases somebody is told of others under the same e-mail address.
-pub(crate) fn told_of_others(others: usize) -> String {
-    let keys = if others == 1 { "1 other key is".to_owned() } else { format!("{others} other keys are") };
-    format!("{keys} kept that the same e-mail address was given under: erase by the address what is theirs as well")
+    Ok(Others { persons: readable, has_account })
 }
 
 async fn by_email(shop: &Shop, wanted: &BTreeSet<String>, found: &mut Found) -> Result<(), PersonsError> {

@@ -13,8 +13,7 @@ pub use command::{PersonArgs, run};
 pub(crate) use copy::{Reader, copy_of};
 pub(crate) use eraser::{erased_in, finish, keep_erased, without_purge};
 pub(crate) use found::{
-    Found, LEADS_NOWHERE, Whom, account_of, addresses_of, find, is_unknown, keyed, leads_nowhere, others_under, told_of_others,
-    with_a_key,
+    Found, LEADS_NOWHERE, Others, Whom, account_of, find, is_unknown, keyed, leads_nowhere, others_under_same_address, with_a_key,
 };
 pub(crate) use retention::keep_short;
 pub use retention::{Retention, RetentionError};

@@ -49,6 +49,12 @@ fn a_second_process_on_the_same_folder_is_refused_and_the_first_stops_with_exit_
     let second = daybook(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(errors(&second).contains("in use by another daybook process"), "{}", errors(&second));
+    // Nor is it let in by another way, where it would have a vault of its own.
+    let log = format!("sqlite:{}", folder.path().join("events.db").display());
+    let other = tempfile::tempdir().unwrap();
+    let third = daybook(other.path()).args(["serve", "--listen", "127.0.0.1:0", "--events", &log]).output().unwrap();
+    assert_eq!(third.status.code(), Some(1));
+    assert!(errors(&third).contains("must be in PostgreSQL"), "{}", errors(&third));
     let stopped = Command::new("kill").args(["-TERM", &first.0.id().to_string()]).status().unwrap();
     assert!(stopped.success() && first.0.wait().unwrap().success());
 }
@@ -92,8 +98,9 @@ fn a_token_for_a_shop_that_is_not_there_makes_no_folder() {
 #[test]
 fn where_there_is_no_shop_nothing_is_made_but_by_who_opens_one() {
     let folder = tempfile::tempdir().unwrap();
-    let verbs: [&[&str]; 6] = [
+    let verbs: [&[&str]; 7] = [
         &["token", "--role", "auditor"],
+        &["token", "--role", "auditor", "--events", "sqlite:elsewhere.db"],
         &["keys", "rotate"],
         &["keys", "rotate-notary"],
         &["vault", "rekey", "--new-key", "new.key"],

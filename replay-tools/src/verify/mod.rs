@@ -72,7 +72,7 @@ impl VerifyArgs {
     /// Verifies. A damaged export is a finding like any other, and what can be read before the damage is verified as well.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
         let (verification, log) = match open_beginning(&self.log.log).await {
-            Ok((log, damage)) => (self.verify(&log, damage).await?, Some(log.id())),
+            Ok((log, damage)) => (self.verify_beginning(&log, damage).await?, Some(log.id())),
             Err(Failure::Read(ReadError::Damaged { position, reason })) => (Verification::broken_off(position, reason), None),
             Err(error) => return Err(error),
         };
@@ -82,22 +82,28 @@ impl VerifyArgs {
         Ok(Report { ok: verification.ok, text: verification.to_string(), json: crate::json(&verification)? })
     }
 
-    /// Verifies what there is of a log, which ends before the damage, if there is any.
-    async fn verify(&self, log: &Arc<dyn Log>, damage: Option<ReadError>) -> Result<Verification, Failure> {
+    /// Verifies what there is of a log, which ends before the damage, if there is any. What is left may be too little to be verified
+    /// as it was asked for, such as behind a head: then the damage is all there is to tell.
+    async fn verify_beginning(&self, log: &Arc<dyn Log>, damage: Option<ReadError>) -> Result<Verification, Failure> {
+        let Some(ReadError::Damaged { position, reason }) = damage else { return self.verify(log, self.from, self.to).await };
         let end = end_of(&**log).await?;
-        let (from_told, to_told) = match &damage {
-            Some(_) => (self.from.min(end + 1), self.to.map(|to| to.min(end))),
-            None => (self.from, self.to),
-        };
+        let verified = self.verify(log, self.from.min(end + 1), self.to.map(|to| to.min(end))).await;
+        let Ok(mut verification) = verified else { return Ok(Verification::broken_off(position, reason)) };
+        verification.ends_before(position, reason);
+        Ok(verification)
+    }
+
+    async fn verify(&self, log: &Arc<dyn Log>, from_told: Position, to: Option<Position>) -> Result<Verification, Failure> {
         let (known, resumed) = self.heads.known(log).await?;
         let from = resumed.unwrap_or(from_told);
-        let baseline = if self.baseline { Some(pace::decoded_per_s(log, from, to_told.unwrap_or(end)).await?) } else { None };
+        let end = match to {
+            Some(to) => to,
+            None => end_of(&**log).await?,
+        };
+        let baseline = if self.baseline { Some(pace::decoded_per_s(log, from, end).await?) } else { None };
         let since = resumed.filter(|_| !self.all_snapshots).unwrap_or(1);
-        let mut verification = verify_known(Arc::clone(log), from, to_told, known, since).await?;
+        let mut verification = verify_known(Arc::clone(log), from, to, known, since).await?;
         verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
-        if let Some(ReadError::Damaged { position, reason }) = damage {
-            verification.ends_before(position, reason);
-        }
         Ok(verification)
     }
 }

@@ -65,7 +65,8 @@ impl Verification {
     /// That the log could be read only up to before a position, unless that was found there already.
     pub(super) fn ends_before(&mut self, position: Position, reason: String) {
         (self.ok, self.root) = (false, None);
-        if self.findings.iter().all(|finding| finding.position != position) {
+        let is_told = |finding: &Finding| finding.position == position && matches!(finding.rule, Rule::Positions | Rule::Digest);
+        if !self.findings.iter().any(is_told) {
             self.findings.push(Finding { position, rule: Rule::Positions, message: reason });
             self.findings.sort_by_key(|finding| (finding.position, finding.rule));
         }

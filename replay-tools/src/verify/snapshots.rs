@@ -25,8 +25,8 @@ const LOOKED_OUT_FOR: usize = 100_000;
 /// A state in a few bytes.
 type Hash = [u8; 32];
 
-/// The states that the pass over the log comes by anyway, at the sequences that snapshots were taken at: the streams of these need
-/// not be read again. It decides nothing: what is not just as it was met here is folded by itself.
+/// The states that the pass over the log comes by anyway, at the sequences that snapshots were taken at: the streams of these
+/// need not be read again. It decides nothing: what is not just as it was met here is folded by itself.
 #[derive(Default)]
 pub(super) struct Met(HashMap<StreamId, (Sequence, Option<Hash>)>);
 

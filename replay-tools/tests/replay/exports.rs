@@ -232,6 +232,9 @@ fn found(desk: &Desk, url: &str) -> Value {
 #[tokio::test]
 async fn what_can_be_read_before_damage_is_verified_and_counted_against_the_manifest() {
     let desk = Desk::with_three_orders().await;
+    for (head, to) in [("cut.json", "20"), ("whole.json", "25")] {
+        fs::write(desk.path(head), desk.json(&["verify", "--to", to]).to_string()).unwrap();
+    }
     for format in FORMATS {
         let name = format!("shop.{}", format.name());
         desk.text(&["export", "--out", &name, "--format", format.name()]);
@@ -252,6 +255,13 @@ async fn what_can_be_read_before_damage_is_verified_and_counted_against_the_mani
         let said = found(&desk, &url);
         assert_eq!((&said["events"], &said["findings"][0]["position"]), (&json!(20), &json!(21)), "{said}");
         assert!(said["findings"][0]["message"].as_str().unwrap().contains("20 events, and its manifest says 25"), "{said}");
+        // Neither a head that goes on behind the damage nor one that ends there takes its place.
+        for head in ["cut.json", "whole.json"] {
+            let output = desk.run(&["verify", "--log", &url, "--from-head", head, "--report", "report.json"]);
+            let report = fs::read_to_string(desk.path("report.json")).unwrap();
+            assert!(output.status.code() == Some(1) && report.contains("its manifest says 25"), "{head}: {report}");
+            fs::remove_file(desk.path("report.json")).unwrap();
+        }
         let changed = lines[..20 + header].concat().replacen("PO-17", "PO-18", 1) + &lines[20 + header][..30];
         fs::write(&file, changed).unwrap();
         let said = found(&desk, &url);

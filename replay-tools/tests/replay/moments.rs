@@ -66,7 +66,7 @@ async fn no_verb_takes_a_position_that_the_log_does_not_have() {
         &["head", "--to", "27"],
         &["verify", "--to", "27"],
         &["export", "--out", "later.jsonl", "--to", "27", "--record-as", "ana"],
-        &["export", "--out", "later.jsonl", "--from", "28"],
+        &["export", "--out", "later.jsonl", "--from", "28", "--record-as", "ana"],
         &["what-if", "--rules", "rules.json", "--to", "27"],
         &["evidence-pack", "--out", "later.zip", "--to", "27"],
     ] {

@@ -21,6 +21,8 @@ async fn an_export_is_written_down_with_who_and_why_when_asked_and_is_not_in_its
     desk.text(&["export", "--out", "all.jsonl", "--record-as", "ben"]);
     let verified = desk.json(&["verify"]);
     assert_eq!((&verified["ok"], &verified["events"]), (&json!(true), &json!(27)), "{verified}");
+    // It is there, so it is not made again, and that is not written down.
+    assert!(desk.refusal(&["export", "--out", "all.jsonl", "--record-as", "ben"]).contains("is there already"));
     // Nobody has asked for it: nothing is written.
     desk.text(&["export", "--out", "more.jsonl"]);
     assert_eq!(desk.json(&["verify"])["events"], json!(27));

@@ -34,7 +34,7 @@ const KNOWN: [(&str, &str); 8] = [
     ("vault/src/postgres", "`--vault"),
     ("identity/src/oidc.rs", "`--oidc-issuer"),
     ("identity/src/smtp.rs", "`DAYBOOK_SMTP_URL`"),
-    ("webhooks/src/", "webhooks"),
+    ("webhooks/src/sender.rs", "the URLs of webhooks"),
 ];
 
 /// What the page says of ways in and out.
