@@ -198,7 +198,7 @@ async fn rules_that_cannot_be_supposed_are_refused_with_the_file_and_the_reason(
         let said = desk.refusal(&["what-if", "--rules", "rules.json"]);
         assert!(said.contains("rules.json: ") && said.contains(because), "{said}");
     }
-    assert!(desk.refusal(&["what-if", "--rules", "nothing.json"]).contains("nothing.json: "));
+    assert!(desk.refusal(&["what-if", "--rules", "nothing.json"]).contains("nothing.json is not there"));
     std::fs::write(desk.path("rules.json"), "{}").unwrap();
     assert!(desk.refusal(&["what-if", "--rules", "rules.json", "--to", "26"]).contains("ends at position 25"));
 }
