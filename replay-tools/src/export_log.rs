@@ -178,14 +178,23 @@ impl Indexed {
         events.zip(begin..).map(|(placed, index)| self.event(index, placed)).collect()
     }
 
-    fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-        let mut found = Vec::new();
-        for index in self.streams.get(&hash(stream)).into_iter().flatten() {
-            let index = *index as usize;
+    /// Goes through the file in its order, whatever the order of the streams: each row group of a table is then read once.
+    fn read_streams(&self, asked: &[(StreamId, Sequence)], limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
+        let mut places = Vec::new();
+        for (number, (stream, _)) in asked.iter().enumerate() {
+            places.extend(self.streams.get(&hash(stream)).into_iter().flatten().map(|index| (*index as usize, number)));
+        }
+        places.sort_unstable();
+        let mut found = vec![Vec::new(); asked.len()];
+        for (index, number) in places {
+            let (stream, after) = &asked[number];
+            if found[number].len() == limit {
+                continue;
+            }
             let Some(placed) = self.events_from(self.places[index])?.next() else { break };
             let record = self.event(index, placed)?;
-            if record.event.stream == *stream && record.event.sequence > after && found.len() < limit {
-                found.push(record);
+            if record.event.stream == *stream && record.event.sequence > *after {
+                found[number].push(record);
             }
         }
         Ok(found)
@@ -238,15 +247,12 @@ impl Log for ExportLog {
     }
 
     async fn read_stream(&self, stream: &StreamId, after: Sequence, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-        let stream = stream.clone();
-        self.with_file(move |file| file.read_stream(&stream, after, limit)).await
+        let mut found = self.read_streams(vec![(stream.clone(), after)], limit).await?;
+        Ok(found.pop().unwrap_or_default())
     }
 
     async fn read_streams(&self, streams: Vec<(StreamId, Sequence)>, limit: usize) -> Result<Vec<Vec<Recorded>>, ReadError> {
-        let read = move |file: &Indexed| {
-            streams.iter().map(|(stream, after)| file.read_stream(stream, *after, limit)).collect::<Result<_, _>>()
-        };
-        self.with_file(read).await
+        self.with_file(move |file| file.read_streams(&streams, limit)).await
     }
 
     async fn find_scopes(&self, scopes: Vec<String>) -> Result<Vec<Option<Position>>, ReadError> {
