@@ -194,7 +194,9 @@ fn must_be_free(out: &Path, resume: bool) -> Result<Option<PathBuf>, Failure> {
         && !resume
     {
         let shown = found.display();
-        return Err(Failure::Refused(format!("{shown} is there already: remove it, name another file, or go on with it by --resume")));
+        return Err(Failure::Refused(format!(
+            "{shown} is there already: remove it, name another file, or go on with it by --resume"
+        )));
     }
     Ok(found)
 }
