@@ -21,7 +21,8 @@ use crate::{
         order::Order,
         own::{Reaching, Thing},
         payment::Payment,
-        personal, read_input,
+        personal::{self, NotSealed},
+        read_input,
         scalar::{CurrencyCode, Long},
         user_error::UserError,
         user_error_code::UserErrorCode,
@@ -164,31 +165,25 @@ struct Buyer {
 
 impl Buyer {
     /// Checks what was entered, and seals it for the person whose cart it is.
-    async fn sealed(ctx: &Context<'_>, input: &CartUpdateInput) -> Result<Result<Self, UserError>, Error> {
-        let read = || {
-            let email = input.email.as_deref().map(email).transpose()?;
-            let address =
-                |address: &Option<AddressInput>, field: &str| address.clone().map(|address| address.read(field)).transpose();
-            let shipping = address(&input.shipping_address, "shippingAddress")?;
-            Ok((email, shipping, address(&input.billing_address, "billingAddress")?))
-        };
-        let (email, shipping, billing) = match read() {
-            Ok(read) => read,
-            Err(user_error) => return Ok(Err(user_error)),
-        };
+    async fn sealed(ctx: &Context<'_>, input: &CartUpdateInput) -> Result<Self, NotSealed> {
+        let email = input.email.as_deref().map(email).transpose()?;
+        let address =
+            |address: &Option<AddressInput>, field: &str| address.clone().map(|address| address.read(field)).transpose();
+        let shipping = address(&input.shipping_address, "shippingAddress")?;
+        let billing = address(&input.billing_address, "billingAddress")?;
         // An id that is none is refused where the cart is looked for.
         let cart_id = crate::graphql::global_id::decode::<CartId>(Kind::Cart, &input.cart_id);
         let Some(cart_id) = cart_id.filter(|_| email.is_some() || shipping.is_some() || billing.is_some()) else {
-            return Ok(Ok(Self::default()));
+            return Ok(Self::default());
         };
         // Nobody: the cart is not there for the caller, and is refused below.
         let person = personal::person_of_cart(ctx, cart_id).await?;
-        Ok(Ok(Self {
+        Ok(Self {
             email: personal::sealed(ctx, person, email.as_ref()).await?,
             country: shipping.as_ref().map(|address| address.country.clone()),
             shipping_address: personal::sealed(ctx, person, shipping.as_ref()).await?,
             billing_address: personal::sealed(ctx, person, billing.as_ref()).await?,
-        }))
+        })
     }
 }
 
@@ -316,7 +311,7 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart and its details.")] input: CartUpdateInput,
     ) -> Result<CartPayload, Error> {
-        let buyer = Buyer::sealed(ctx, &input).await?;
+        let buyer = NotSealed::told(Buyer::sealed(ctx, &input).await)?;
         changed(ctx, "cartUpdate", input.cart_id.clone(), input, None, |input, outside| {
             let upper = |codes: Vec<String>| codes.iter().map(|code| code.trim().to_uppercase()).collect::<Vec<_>>();
             let codes = input.coupon_codes.map(upper);

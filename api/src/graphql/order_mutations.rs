@@ -17,7 +17,8 @@ use crate::{
         global_id::{self, Kind},
         order::Order,
         own::Thing,
-        personal, read_input,
+        personal::{self, NotSealed},
+        read_input,
         review::{Review, review_at},
         scalar::Long,
         user_error::UserError,
@@ -164,21 +165,30 @@ const MOST_REVIEW_CHARS: usize = 5_000;
 type Words = (Option<Personal<String>>, Option<Personal<String>>);
 
 /// The words of a review, sealed for whom the order belongs to.
-async fn words(ctx: &Context<'_>, input: &ReviewSubmitInput) -> Result<Result<Words, UserError>, Error> {
+async fn words(ctx: &Context<'_>, input: &ReviewSubmitInput) -> Result<Words, NotSealed> {
     for (text, field) in [(&input.title, "title"), (&input.comment, "comment")] {
         if text.as_ref().is_some_and(|text| text.chars().count() > MOST_REVIEW_CHARS) {
             let message = format!("a review has at most {MOST_REVIEW_CHARS} characters");
-            return Ok(Err(UserError::invalid(&[field], message)));
+            return Err(UserError::invalid(&[field], message).into());
         }
     }
     // An id that is none is refused where the order is looked for.
     let order_id = global_id::decode::<OrderId>(Kind::Order, &input.order_id);
     let Some(order_id) = order_id.filter(|_| input.title.is_some() || input.comment.is_some()) else {
-        return Ok(Ok((None, None)));
+        return Ok((None, None));
     };
     let person = personal::person_of_order(ctx, order_id, Permission::ViewOrders).await?;
     let title = personal::sealed(ctx, person, input.title.as_ref()).await?;
-    Ok(Ok((title, personal::sealed(ctx, person, input.comment.as_ref()).await?)))
+    Ok((title, personal::sealed(ctx, person, input.comment.as_ref()).await?))
+}
+
+/// A note on an order, sealed for whom the order belongs to.
+async fn note(ctx: &Context<'_>, order_id: &ID, note: &String) -> Result<SealedText, NotSealed> {
+    let unknown = || UserError::invalid(&["orderId"], "this is no id of an order");
+    let order_id = global_id::decode::<OrderId>(Kind::Order, order_id).ok_or_else(unknown)?;
+    let person = personal::person_of_order(ctx, order_id, Permission::EditOrders).await?;
+    let sealed = personal::sealed(ctx, person, Some(note)).await?.ok_or_else(unknown)?;
+    Ok(SealedText::new(sealed, note))
 }
 
 #[derive(Default)]
@@ -219,19 +229,8 @@ impl OrderMutation {
         #[graphql(desc = "The order and the note.")] input: OrderNoteAddInput,
     ) -> Result<OrderPayload, Error> {
         let id = input.order_id.clone();
-        let note = match global_id::decode::<OrderId>(Kind::Order, &id) {
-            Some(order_id) => {
-                let person = personal::person_of_order(ctx, order_id, Permission::EditOrders).await?;
-                let sealed = personal::sealed(ctx, person, Some(&input.note)).await?;
-                sealed.map(|text| SealedText::new(text, &input.note))
-            }
-            None => None,
-        };
-        changed(ctx, "orderNoteAdd", id, input, |_, order_id, _| {
-            let note = note.ok_or_else(|| UserError::invalid(&["orderId"], "this is no id of an order"))?;
-            Ok(AddOrderNote { order_id, note })
-        })
-        .await
+        let note = NotSealed::told(note(ctx, &id, &input.note).await)?;
+        changed(ctx, "orderNoteAdd", id, input, |_, order_id, _| Ok(AddOrderNote { order_id, note: note? })).await
     }
 
     /// Sends a parcel of a paid order: its units leave the locations where they were set aside.
@@ -284,7 +283,7 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The order and the review.")] input: ReviewSubmitInput,
     ) -> Result<ReviewPayload, Error> {
-        let words = words(ctx, &input).await?;
+        let words = NotSealed::told(words(ctx, &input).await)?;
         let outcome = carry_out(ctx, "reviewSubmit", input, |input, outside| {
             let (title, comment) = words?;
             let order_id = read_input::id(Kind::Order, &input.order_id, &["orderId"])?;

@@ -16,10 +16,51 @@ use vault::PersonError;
 
 use crate::{
     access::Permission,
-    graphql::{RequestContext, audit_query::shown, history, problem},
+    graphql::{RequestContext, audit_query::shown, history, problem, user_error::UserError, user_error_code::UserErrorCode},
     persons,
     shop::Shop,
 };
+
+/// Why something that was sent cannot be sealed.
+pub(crate) enum NotSealed {
+    /// A rule forbids it.
+    Refused(UserError),
+    /// The log or the vault failed.
+    Failed(Error),
+}
+
+impl NotSealed {
+    /// Whom it is about was erased: there is no key to seal it with, and nothing is written about them any more.
+    fn erased() -> Self {
+        let message = "the person was erased; nothing is written about them any more";
+        Self::Refused(UserError::new(UserErrorCode::PersonErased, message))
+    }
+
+    fn fault(error: impl std::fmt::Display) -> Self {
+        Self::Failed(problem::fault(&error))
+    }
+
+    /// A rule that forbids it apart from a failure, as a mutation answers the two.
+    pub(crate) fn told<T>(sealed: Result<T, Self>) -> Result<Result<T, UserError>, Error> {
+        match sealed {
+            Ok(sealed) => Ok(Ok(sealed)),
+            Err(Self::Refused(user_error)) => Ok(Err(user_error)),
+            Err(Self::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl From<Error> for NotSealed {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<UserError> for NotSealed {
+    fn from(user_error: UserError) -> Self {
+        Self::Refused(user_error)
+    }
+}
 
 /// Opens a value; none if there is none, or if the person was erased. That staff are shown it is noted.
 ///
@@ -58,19 +99,19 @@ pub(crate) async fn opened_event(ctx: &Context<'_>, recorded: &Recorded) -> Resu
 /// is about is not there for the caller.
 ///
 /// # Errors
-/// `PERSON_ERASED`, and when the vault fails.
+/// When the person was erased, or the vault fails.
 pub(crate) async fn sealed<T: Serialize>(
     ctx: &Context<'_>,
     person: Option<PersonId>,
     value: Option<&T>,
-) -> Result<Option<Personal<T>>, Error> {
+) -> Result<Option<Personal<T>>, NotSealed> {
     let Some(value) = value else { return Ok(None) };
     let Some(person) = person else { return Ok(Some(Personal::sealed(PersonId(Uuid::nil()), &[0; 40]))) };
     let sealed = ctx.data::<Arc<Shop>>()?.persons.seal(person, value).await;
     sealed.map(Some).map_err(|error| match error {
         // Since it was looked whether they were.
-        PersonError::Erased(_) => problem::person_erased(),
-        error => problem::fault(&error),
+        PersonError::Erased(_) => NotSealed::erased(),
+        error => NotSealed::fault(error),
     })
 }
 
@@ -78,8 +119,8 @@ pub(crate) async fn sealed<T: Serialize>(
 /// Nobody, and without a look at the vault, when there is no such open cart for the caller.
 ///
 /// # Errors
-/// When the log or the vault fails.
-pub(crate) async fn person_of_cart(ctx: &Context<'_>, id: CartId) -> Result<Option<PersonId>, Error> {
+/// When the customer was erased, or the log or the vault fails.
+pub(crate) async fn person_of_cart(ctx: &Context<'_>, id: CartId) -> Result<Option<PersonId>, NotSealed> {
     let shop = ctx.data::<Arc<Shop>>()?;
     let cart = cart(shop, id).await?;
     let Cart::Open(open) = &cart else { return Ok(None) };
@@ -95,12 +136,16 @@ pub(crate) async fn person_of_cart(ctx: &Context<'_>, id: CartId) -> Result<Opti
 /// and without a look at the vault, when there is no such order for the caller; `everyones` is the permission for all orders.
 ///
 /// # Errors
-/// `PERSON_ERASED` when who placed it was erased, and when the log or the vault fails.
-pub(crate) async fn person_of_order(ctx: &Context<'_>, id: OrderId, everyones: Permission) -> Result<Option<PersonId>, Error> {
+/// When who placed it was erased, or the log or the vault fails.
+pub(crate) async fn person_of_order(
+    ctx: &Context<'_>,
+    id: OrderId,
+    everyones: Permission,
+) -> Result<Option<PersonId>, NotSealed> {
     let shop = ctx.data::<Arc<Shop>>()?;
     let first = shop.log.read_stream(&StreamId::new(OrderEvent::AGGREGATE, id), 0, 1).await;
-    for recorded in first.map_err(|error| problem::fault(&error))? {
-        for event in recorded.decode().map_err(|error| problem::fault(&error))? {
+    for recorded in first.map_err(NotSealed::fault)? {
+        for event in recorded.decode().map_err(NotSealed::fault)? {
             let CommerceEvent::Order(OrderEvent::OrderPlaced(placed)) = event else { continue };
             if !reaches(ctx, placed.customer_id.as_ref(), everyones)? {
                 return Ok(None);
@@ -148,52 +193,50 @@ async fn cart(shop: &Shop, id: CartId) -> Result<Cart, Error> {
     cart.map_err(|error| problem::fault(&error))
 }
 
-async fn person(shop: &Shop, customer: Option<&CustomerId>, before: Option<PersonId>) -> Result<PersonId, Error> {
+async fn person(shop: &Shop, customer: Option<&CustomerId>, before: Option<PersonId>) -> Result<PersonId, NotSealed> {
     if let Some(customer) = customer {
         return customers_person(shop, customer).await;
     }
     let readable = match before {
-        Some(person) => shop.persons.is_readable(person).await.map_err(|error| problem::fault(&error))?,
+        Some(person) => shop.persons.is_readable(person).await.map_err(NotSealed::fault)?,
         None => false,
     };
     match before.filter(|_| readable) {
         Some(person) => Ok(person),
-        None => shop.persons.somebody().await.map_err(|error| problem::fault(&error)),
+        None => shop.persons.somebody().await.map_err(NotSealed::fault),
     }
 }
 
 /// A guest's cart may be filled in again by somebody else; nothing comes of a guest's order that is not about them. A key that is
 /// gone, and not by an erasure, is replaced.
-async fn guest_of_order(shop: &Shop, guest: PersonId) -> Result<PersonId, Error> {
-    if shop.persons.is_readable(guest).await.map_err(|error| problem::fault(&error))? {
+async fn guest_of_order(shop: &Shop, guest: PersonId) -> Result<PersonId, NotSealed> {
+    if shop.persons.is_readable(guest).await.map_err(NotSealed::fault)? {
         return Ok(guest);
     }
     // The log said it before the key went.
     match erasure_of(shop, guest).await? {
-        Some(_) => Err(problem::person_erased()),
-        None => shop.persons.somebody().await.map_err(|error| problem::fault(&error)),
+        Some(_) => Err(NotSealed::erased()),
+        None => shop.persons.somebody().await.map_err(NotSealed::fault),
     }
 }
 
 /// A customer whose key was destroyed gets another, unless they were erased as a customer: their account is about to be gone.
-async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId, Error> {
-    let known = shop.persons.known_customer(customer).await.map_err(|error| problem::fault(&error))?;
+async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId, NotSealed> {
+    let known = shop.persons.known_customer(customer).await.map_err(NotSealed::fault)?;
     if let Some(known) = known {
-        if shop.persons.is_readable(known).await.map_err(|error| problem::fault(&error))? {
+        if shop.persons.is_readable(known).await.map_err(NotSealed::fault)? {
             return Ok(known);
         }
         if erasure_of(shop, known).await?.is_some_and(|erased| erased.customer_id.as_ref() == Some(customer)) {
-            return Err(problem::person_erased());
+            return Err(NotSealed::erased());
         }
     }
     // Who has just been erased with their account is forgotten, and may have a session for a moment. No key is made for them.
-    let keyed = match persons::account_of(shop, customer).await.map_err(|error| problem::fault(&error))? {
+    let keyed = match persons::account_of(shop, customer).await.map_err(NotSealed::fault)? {
         Account::Removed => None,
-        Account::Absent | Account::Registered(_) => {
-            persons::keyed(shop, customer).await.map_err(|error| problem::fault(&error))?
-        }
+        Account::Absent | Account::Registered(_) => persons::keyed(shop, customer).await.map_err(NotSealed::fault)?,
     };
-    keyed.ok_or_else(problem::person_erased)
+    keyed.ok_or_else(NotSealed::erased)
 }
 
 /// That a person was erased, as the log says; nothing if it does not.

@@ -38,11 +38,6 @@ pub(crate) fn not_yet_visible(not_yet: &NotYet) -> Error {
     coded("NOT_YET_VISIBLE", not_yet.to_string())
 }
 
-/// Something about a person whom the log says to be erased: nothing is written about them any more. Nothing was done.
-pub(crate) fn person_erased() -> Error {
-    coded("PERSON_ERASED", "the person was erased; nothing is written about them any more")
-}
-
 /// The server is stopping: another node, or this one after its restart, will carry it out.
 pub(crate) fn stopping() -> Error {
     coded("STOPPING", "the server is stopping; nothing was done")

@@ -47,13 +47,12 @@ async fn of_an_erased_guest_nothing_is_written_or_kept_any_more() {
     let [order, _] = two_orders(&server).await;
     erase(&server, json!({ "orderId": order })).await;
     let asks = [
-        (Role::Support, "orderNoteAdd", "OrderNoteAddInput", json!({ "orderId": order, "note": "Ana called." })),
-        (Role::Admin, "reviewSubmit", "ReviewSubmitInput", json!({ "orderId": order, "rating": 4, "title": "Ana says" })),
+        (Role::Support, "orderNoteAdd", json!({ "orderId": order, "note": "Ana called." })),
+        (Role::Admin, "reviewSubmit", json!({ "orderId": order, "rating": 4, "title": "Ana says" })),
     ];
-    for (role, mutation, input_type, input) in asks {
-        let query = format!("mutation($i: {input_type}!) {{ {mutation}(input: $i) {{ position }} }}");
-        let refused = server.run(Some(role), &query, json!({ "i": input })).await;
-        assert_eq!(code(&refused), "PERSON_ERASED", "{mutation}: {refused}");
+    for (role, mutation, input) in asks {
+        let refused = server.mutate(Some(role), mutation, "position", input).await;
+        assert_eq!(refused["userErrors"][0]["code"], "PERSON_ERASED", "{mutation}: {refused}");
     }
     let person = "query($o: ID) { person(orderId: $o) { ids state } }";
     let told = server.run(Some(Role::Admin), person, json!({ "o": order })).await["data"]["person"].clone();
