@@ -13,8 +13,10 @@ const NAME: usize = 128;
 const LIST: u64 = 250;
 /// Brackets inside brackets, before the text is parsed: parsing recurses.
 const NESTING: u32 = 60;
-/// Words and marks in the text.
-const TOKENS: u32 = 10_000;
+/// Words and marks in the text: what it takes to parse it grows with them.
+const TOKENS: u32 = 5_000;
+/// Blanks, commas and letters of comments between them. The parser takes its time for each.
+const IGNORED: usize = 100_000;
 /// Fields inside fields.
 const DEPTH: u64 = 15;
 /// Fields inside fields of an introspection query, which asks types of types.
@@ -153,16 +155,23 @@ fn spells_nul(string: &[u8]) -> bool {
 pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
     let bytes = query.as_bytes();
     let (mut at, mut tokens, mut nesting, mut deepest) = (0, 0_u32, 0_u32, 0_u32);
-    let (mut nul, mut longest_name) = (bytes.contains(&0), 0);
+    let (mut nul, mut longest_name, mut ignored) = (bytes.contains(&0), 0, 0);
     while let Some(byte) = bytes.get(at) {
         let rest = &bytes[at..];
         at += match byte {
-            b' ' | b'\t' | b'\r' | b'\n' | b',' => 1,
-            b'#' => rest.iter().position(|b| *b == b'\n' || *b == b'\r').unwrap_or(rest.len()),
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => {
+                ignored += 1;
+                1
+            }
+            b'#' => {
+                let length = rest.iter().position(|b| *b == b'\n' || *b == b'\r').unwrap_or(rest.len());
+                ignored += length;
+                length
+            }
             b'"' => {
                 tokens += 1;
-                let length = string_length(rest);
-                nul |= spells_nul(&rest[..length.min(rest.len())]);
+                let length = string_length(rest).ok_or_else(string_without_end)?;
+                nul |= spells_nul(&rest[..length]);
                 length
             }
             b if b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii() => {
@@ -180,7 +189,7 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
                     _ => {}
                 }
                 deepest = deepest.max(nesting);
-                1
+                if rest.starts_with(b"...") { 3 } else { 1 }
             }
         };
     }
@@ -189,23 +198,29 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
     }
     within("NAME_LIMIT", "a name with a length of", longest_name as u64, NAME as u64)?;
     within("TOKEN_LIMIT", "a number of tokens of", tokens.into(), TOKENS.into())?;
+    within("IGNORED_LIMIT", "a number of blanks, commas and letters of comments of", ignored as u64, IGNORED as u64)?;
     within("DEPTH_LIMIT", "a nesting of", deepest.into(), NESTING.into())
 }
 
-/// The length of a string or block string that starts here; to the end of the text when it is not closed.
-fn string_length(text: &[u8]) -> usize {
-    let quotes: &[u8] = if text.starts_with(b"\"\"\"") { b"\"\"\"" } else { b"\"" };
+/// The parser would find it too, but goes back over the whole text to say where.
+fn string_without_end() -> Exceeded {
+    Exceeded { code: "GRAPHQL_PARSE_FAILED", message: "a string in the document has no end".to_owned() }
+}
+
+/// The length of a string or block string that starts here; none when it is not closed. In a block string a backslash means
+/// itself, but for `\"""` (GraphQL, 2.9.4).
+fn string_length(text: &[u8]) -> Option<usize> {
+    let (quotes, escape): (&[u8], &[u8]) = if text.starts_with(b"\"\"\"") { (b"\"\"\"", b"\\\"\"\"") } else { (b"\"", b"\\") };
     let mut at = quotes.len();
     while at < text.len() {
-        if text[at] == b'\\' {
-            at += 2;
-        } else if text[at..].starts_with(quotes) {
-            return at + quotes.len();
-        } else {
-            at += 1;
+        let rest = &text[at..];
+        if rest.starts_with(quotes) {
+            return Some(at + quotes.len());
         }
+        // Of a string, whatever follows the backslash is skipped with it.
+        at += if rest.starts_with(escape) { escape.len().max(2) } else { 1 };
     }
-    text.len()
+    None
 }
 
 /// How large a part of an operation is.

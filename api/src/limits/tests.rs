@@ -91,6 +91,9 @@ fn each_limit_is_refused_by_its_name() {
     assert_eq!(cost(&format!("{{ a {} }}", many("b ", 2_001))), Err("FIELD_LIMIT"));
     assert_eq!(cost(&format!("{{ a {} }}", "@include(if: true) ".repeat(51))), Err("DIRECTIVE_LIMIT"));
     assert_eq!(cost("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }"), Err("FRAGMENT_CYCLE"));
+    assert_eq!(cost(&many("a, ", 50_001)), Err("TOKEN_LIMIT"));
+    assert_eq!(cost(&many(",\t", 50_001)), Err("IGNORED_LIMIT"));
+    assert_eq!(cost(&format!("{{ a }} #{}", "#".repeat(100_000))), Err("IGNORED_LIMIT"));
     assert_eq!(cost(&format!("{{ {} }}", "a".repeat(129))), Err("NAME_LIMIT"));
     assert_eq!(cost(&format!("{{ a(x: {}) }}", "9".repeat(129))), Err("NAME_LIMIT"));
     assert_eq!(cost(&format!("{{ a(x: {{y: [[{}]]}}) }}", "1 ".repeat(251))), Err("LIST_LIMIT"));
@@ -121,6 +124,18 @@ fn brackets_in_strings_and_comments_do_not_count() {
     assert!(
         scan(&format!("{{ a(x: \"{brackets}\\\"{brackets}\", y: \"\"\"{brackets}\"{brackets}\"\"\") }} # {brackets}")).is_ok()
     );
+}
+
+#[test]
+fn a_string_ends_where_the_parser_ends_it_and_without_an_end_it_is_refused_before() {
+    for open in ["\"", "\"a\\\"", "\"\"\"a\"\"", "\"\"\"a\\\"\"\"", "\"\"\"a\\\\\"\"\" b"] {
+        let text = format!("{{ a(x: {open}");
+        assert_eq!(scan(&text).map_err(|exceeded| exceeded.code), Err("GRAPHQL_PARSE_FAILED"), "{text}");
+        assert!(parse_query(format!("{text}) }}")).is_err(), "{text}");
+    }
+    for closed in ["\"\"", "\"\\\\\"", "\"\"\"\"\"\"", "\"\"\"a\\\\\"\"\" b\"\"\"", "\"\"\"a\\ \"\"\""] {
+        assert_eq!(cost(&format!("{{ a(x: {closed}) }}")), Ok(1), "{closed}");
+    }
 }
 
 #[test]
