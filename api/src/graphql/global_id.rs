@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use async_graphql::ID;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use event_schemas::{AccountId, CustomerId, InvalidId, StreamId};
+use event_schemas::{AccountId, CustomerId, InvalidId, OrderId, StreamId};
 
 /// What an id is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,10 +100,18 @@ pub(crate) fn customer(text: &str) -> Result<CustomerId, InvalidId> {
     }
 }
 
+/// An order, by its own id or by the API's.
+///
+/// # Errors
+/// If it is neither.
+pub(crate) fn order(text: &str) -> Result<OrderId, InvalidId> {
+    decode(Kind::Order, &ID(text.to_owned())).map_or_else(|| text.parse(), Ok)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event_schemas::{OrderId, PaymentId};
+    use event_schemas::PaymentId;
 
     #[test]
     fn an_id_finds_only_things_of_its_kind() {

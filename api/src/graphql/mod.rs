@@ -19,7 +19,7 @@ mod email_mutations;
 mod execute;
 mod facets;
 mod follow;
-mod global_id;
+pub(crate) mod global_id;
 mod histories;
 pub(crate) mod history;
 mod identity_call;

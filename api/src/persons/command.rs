@@ -1,6 +1,12 @@
 //! The verb `daybook person`: what whoever protects data does on the machine, without a server.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
 use domain::{ChangePersons, PersonCommand};
@@ -11,6 +17,7 @@ use crate::{
     ServeConfig, StartError,
     cli::ShopArgs,
     data_folder::DataFolderError,
+    graphql::global_id,
     persons::{self, Found, Others, Reader, Whom},
     serve::{self, Workshop},
     shop::Shop,
@@ -103,14 +110,14 @@ pub struct Who {
     /// The id of a key of theirs, as it stands in sealed texts
     #[arg(long, value_name = "ID")]
     pub person: Option<PersonId>,
-    /// The customer that they are
-    #[arg(long, value_name = "ID", value_parser = |text: &str| CustomerId::new(text))]
+    /// The customer that they are, or the API's id of their account
+    #[arg(long, value_name = "ID", value_parser = global_id::customer)]
     pub customer: Option<CustomerId>,
     /// An e-mail address that they gave; every cart and order is opened
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
-    /// An order of theirs, by its id in the log
-    #[arg(long, value_name = "ID")]
+    /// An order of theirs, by its id in the log or in the API
+    #[arg(long, value_name = "ID", value_parser = global_id::order)]
     pub order: Option<OrderId>,
 }
 
@@ -207,7 +214,10 @@ fn in_words(found: &Found, erased: usize, others: &Others) -> String {
         (_, true) => format!("{} destroyed. Some of it was recorded before it was sealed: that stays readable.", keys(erased)),
         (_, false) => format!("{} destroyed: nothing that was sealed for them can be read any more.", keys(erased)),
     };
-    others.in_words().map_or(done.clone(), |others| format!("{done} {others}."))
+    match others.in_words() {
+        Some(others) => format!("{done} {others}."),
+        None => done,
+    }
 }
 
 async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &str) -> Result<(), Failure> {
@@ -215,6 +225,30 @@ async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &s
         return Err("nothing is known about such a person".into());
     }
     must_be_one(found)?;
+    // Made before it is written down that it was handed out: a file that cannot be made hands out nothing.
+    let file = out.map(|path| new_file(&path).map(|file| (file, path))).transpose()?;
+    let handed_out = hand_out(shop, found, file.as_ref().map(|(file, _)| file), actor).await;
+    if let (Err(_), Some((_, path))) = (&handed_out, &file) {
+        std::fs::remove_file(path)?;
+    }
+    handed_out
+}
+
+/// A file that only its owner can read, and that was not there.
+fn new_file(path: &Path) -> Result<File, Failure> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let refused = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => format!("{} is there already: name another file", path.display()),
+        _ => format!("{} cannot be written: {error}", path.display()),
+    };
+    Ok(options.open(path).map_err(refused)?)
+}
+
+/// Writes down that somebody's data is handed out, and hands it out.
+async fn hand_out(shop: &Arc<Shop>, found: &Found, file: Option<&File>, actor: &str) -> Result<(), Failure> {
     for whom in found.names() {
         let export = DataExported {
             exporter: actor.to_owned(),
@@ -227,16 +261,11 @@ async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &s
         shop.audit_log.exported(export).await?;
     }
     let copy: Value = persons::copy_of(shop, found, Reader::Protector).await?;
-    let text = serde_json::to_string_pretty(&copy)?;
-    match out {
-        None => std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes())?,
-        Some(path) => {
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&path).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
+    let text = serde_json::to_string_pretty(&copy)? + "\n";
+    match file {
+        None => io::stdout().write_all(text.as_bytes())?,
+        Some(mut file) => {
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
         }
     }

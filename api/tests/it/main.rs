@@ -23,6 +23,7 @@ mod own_data;
 mod page_rules;
 mod people;
 mod persisted;
+mod person_verbs;
 mod persons;
 mod persons_guests;
 mod persons_retention;

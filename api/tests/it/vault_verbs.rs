@@ -10,11 +10,13 @@ use vault::{Vault, VaultKey};
 
 use crate::server::{Server, parts};
 
-fn daybook(folder: &Path, args: &[&str]) -> Output {
+/// What a verb of the binary says and ends with, on the shop in a folder.
+pub fn daybook(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_daybook")).env("DAYBOOK_DATA", folder).args(args).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+/// All that it printed.
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
