@@ -96,11 +96,7 @@ async fn first_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failur
 /// The last position that a moment includes.
 async fn last_of(log: &Arc<dyn Log>, moment: Moment) -> Result<Position, Failure> {
     match moment {
-        Moment::Position(position) => {
-            // Before anything is written about an export that is not made.
-            moment.has_come(&**log).await?;
-            Ok(position)
-        }
+        Moment::Position(position) => Ok(position),
         Moment::Recorded(_) => Ok(PastLog::at(Arc::clone(log), moment).await?.end().position),
         Moment::Occurred(_) => Err(by_occurrence()),
     }
@@ -187,8 +183,12 @@ async fn must_be_there(log: &dyn Log, from: Position, to: Position) -> Result<()
     Err(Failure::Refused(format!("positions {from} to {to} are not in a log that ends at position {head}")))
 }
 
-/// Refuses a file that is there unless it is to be gone on with. What is there of an earlier export, if anything.
+/// Refuses a file in a folder that is not there, and a file that is there unless it is to be gone on with. What is there of an
+/// earlier export, if anything.
 fn must_be_free(out: &Path, resume: bool) -> Result<Option<PathBuf>, Failure> {
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        return Err(Failure::Refused(format!("there is no folder {} to write the export in", folder.display())));
+    }
     let found = [out.to_owned(), part_of(out)].into_iter().find(|path| path.exists());
     if let Some(found) = &found
         && !resume
