@@ -237,9 +237,7 @@ impl Writer {
     /// Puts every generation that has caught up with `head` in the place of the one that served until now, in one
     /// transaction: readers see the old tables or the new ones, whole. Gives whether there was any.
     pub fn publish_caught_up(&mut self, head: Position) -> Result<bool, ViewError> {
-        let ready = |follower: &Follower| {
-            !follower.checkpoint.serving && follower.checkpoint.halted.is_none() && follower.checkpoint.position >= head
-        };
+        let ready = |follower: &Follower| follower.is_ready(head);
         if !self.followers.iter().any(ready) {
             return Ok(false);
         }
@@ -276,9 +274,19 @@ impl Writer {
         statuses(&projections, &checkpoints, head)
     }
 
+    /// Whether there is something to do although everyone has caught up with `head`: a generation to publish, what may wait, or
+    /// to find out that nothing can be done any more.
+    pub fn is_due(&self, head: Position) -> bool {
+        self.is_tending_due() || self.is_lost() || self.followers.iter().any(|follower| follower.is_ready(head))
+    }
+
+    fn is_tending_due(&self) -> bool {
+        self.tended.is_none_or(|tended| tended.elapsed() >= TEND)
+    }
+
     /// Does what may wait, now and then.
     pub fn tend(&mut self) -> Result<(), ViewError> {
-        if self.tended.is_some_and(|tended| tended.elapsed() < TEND) {
+        if !self.is_tending_due() {
             return Ok(());
         }
         let is_current = |follower: &&Follower| follower.checkpoint.serving && follower.checkpoint.is_of(follower.projection);
@@ -339,6 +347,11 @@ impl Follower {
 
     fn is_replaced_by(&self, new: &Self) -> bool {
         self.checkpoint.serving && self.projection.name == new.projection.name
+    }
+
+    /// Whether it has been built as far as `head` beside the one that serves.
+    fn is_ready(&self, head: Position) -> bool {
+        !self.checkpoint.serving && self.checkpoint.halted.is_none() && self.checkpoint.position >= head
     }
 
     fn is_going(&self) -> bool {
