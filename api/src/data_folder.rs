@@ -22,12 +22,6 @@ pub enum DataFolderError {
         "the log {0} is in use by another daybook process; for several nodes it must be in PostgreSQL (--events postgres://…)"
     )]
     LogInUse(PathBuf),
-    /// The log is a file with several names.
-    #[error(
-        "the log {0} has several names (hard links): through each of them SQLite would write it without seeing the others, and \
-         lose what they wrote; remove the other names, or copy the file instead"
-    )]
-    LogLinked(PathBuf),
     /// It cannot be created, read or written.
     #[error("the data folder {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
@@ -111,18 +105,13 @@ impl DataFolder {
     /// what is sealed in it. (Whoever writes views that are a file takes those.)
     ///
     /// # Errors
-    /// If another process has one of them, they cannot be written, or the log has several names.
+    /// If another process has one of them, or they cannot be written.
     pub fn lock_with_log(&self, folder_use: FolderUse, log: Option<&str>) -> Result<FolderLock, DataFolderError> {
         let mut lock = self.lock(folder_use)?;
         let url = log.map_or_else(|| self.sqlite_url("events.db"), str::to_owned);
         let Some(file) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(PathBuf::from) else { return Ok(lock) };
         // The same file under another name has the same lock.
         let file = file.canonicalize().unwrap_or(file);
-        // Of a file with several names, each name would have a lock, and a write-ahead log of SQLite's, of its own.
-        #[cfg(unix)]
-        if std::fs::metadata(&file).is_ok_and(|about| std::os::unix::fs::MetadataExt::nlink(&about) > 1) {
-            return Err(DataFolderError::LogLinked(file));
-        }
         let mut path = file.clone().into_os_string();
         path.push(".lock");
         let path = PathBuf::from(path);
@@ -296,12 +285,6 @@ mod tests {
         let other = folders[1].lock_with_log(FolderUse::Alone, Some(&theirs)).unwrap();
         assert!(matches!(folders[0].lock_with_log(FolderUse::Alone, None), Err(DataFolderError::LogInUse(_))));
         drop(other);
-        // Through a second name of the same file, neither would see the other.
-        std::fs::hard_link(folders[0].file("events.db"), folders[1].file("events.db")).unwrap();
-        for folder in &folders {
-            assert!(matches!(folder.lock_with_log(FolderUse::Alone, None), Err(DataFolderError::LogLinked(_))));
-        }
-        std::fs::remove_file(folders[1].file("events.db")).unwrap();
         // A log in a database has as many nodes as it likes, and what is no path is for whoever opens the log to refuse.
         let node = || folders[0].lock_with_log(FolderUse::Shared, Some("postgres://db/shop")).unwrap();
         let _nodes = [node(), node()];

@@ -90,6 +90,7 @@ impl File {
     pub(super) fn open(path: &Path, sync: Sync) -> Result<(Self, Connection, Uuid), OpenError> {
         let file = Self { path: path.to_owned(), immutable: false };
         file.look_at_path()?;
+        file.must_have_one_name()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = file.connect(flags).map_err(|error| file.refused(error))?;
         if file.checked_id(&connection)?.is_none() {
@@ -148,6 +149,26 @@ impl File {
         if self.path.is_dir() {
             return Err(self.unavailable("it is a folder".to_owned()));
         }
+        Ok(())
+    }
+
+    /// SQLite keeps a write-ahead log for each name of a file, so that who writes through one loses what others write through
+    /// another (<https://www.sqlite.org/howtocorrupt.html>, 2.6).
+    #[cfg(unix)]
+    fn must_have_one_name(&self) -> Result<(), OpenError> {
+        let names = std::fs::metadata(&self.path).map_or(1, |about| std::os::unix::fs::MetadataExt::nlink(&about));
+        if names <= 1 {
+            return Ok(());
+        }
+        Err(self.unavailable(format!(
+            "the file has {names} names (hard links), and whoever writes it through one of them loses what was written through \
+             another; while nobody has it open, remove all but one of them (`find -samefile` finds them): the one with a file \
+             beside it that ends in -wal, if there is such a file"
+        )))
+    }
+
+    #[cfg(not(unix))]
+    fn must_have_one_name(&self) -> Result<(), OpenError> {
         Ok(())
     }
 

@@ -226,3 +226,18 @@ async fn any_sql_tool_reads_the_events() {
     let line: String = Connection::open(&path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap();
     assert_eq!(line, "4 order/b 2 OrderExpired 1 2023-11-14T22:13:20.123456Z shopper 32");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_with_two_names_is_not_written_by_either_and_can_be_read() {
+    let (folder, path) = five_events().await;
+    let other = folder.path().join("other.db");
+    fs::hard_link(&path, &other).unwrap();
+    for name in [&path, &other] {
+        let refused = refused(name, OpenOptions::default());
+        assert!(matches!(&refused, OpenError::Unavailable(_, why) if why.contains("2 names")), "{refused}");
+        assert_eq!(whole(&SqliteLog::open(name, READ_ONLY).unwrap()).await.len(), 5);
+    }
+    fs::remove_file(&other).unwrap();
+    assert_eq!(open(&path).append(5, orders("o", 1)).await.unwrap(), 6);
+}
