@@ -2,7 +2,8 @@
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
 use domain::{
-    CartLineChange, Checkout, CreateCart, Decision, InTurn, QuantityChange, SetAvailableLines, SetCartDetails, SetCartLines,
+    CartLineChange, Checkout, CheckoutRefusal, CreateCart, Decision, InTurn, QuantityChange, SetAvailableLines, SetCartDetails,
+    SetCartLines,
 };
 use engine::Outcome;
 use event_schemas::{
@@ -21,11 +22,10 @@ use crate::{
         order::Order,
         own::{Reaching, Thing},
         payment::Payment,
-        personal::{self, NotSealed},
+        personal::{self, Looked, NotSealed},
         read_input,
         scalar::{CurrencyCode, Long},
         user_error::UserError,
-        user_error_code::UserErrorCode,
         warning::Warning,
     },
 };
@@ -171,18 +171,17 @@ impl Buyer {
             |address: &Option<AddressInput>, field: &str| address.clone().map(|address| address.read(field)).transpose();
         let shipping = address(&input.shipping_address, "shippingAddress")?;
         let billing = address(&input.billing_address, "billingAddress")?;
-        // An id that is none is refused where the cart is looked for.
-        let cart_id = crate::graphql::global_id::decode::<CartId>(Kind::Cart, &input.cart_id);
-        let Some(cart_id) = cart_id.filter(|_| email.is_some() || shipping.is_some() || billing.is_some()) else {
+        let cart_id = read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?;
+        if email.is_none() && shipping.is_none() && billing.is_none() {
             return Ok(Self::default());
-        };
+        }
         // Nobody: the cart is not there for the caller, and is refused below.
         let person = personal::person_of_cart(ctx, cart_id).await?;
         Ok(Self {
-            email: personal::sealed(ctx, person, email.as_ref()).await?,
+            email: personal::sealed_if(ctx, person, email.as_ref()).await?,
             country: shipping.as_ref().map(|address| address.country.clone()),
-            shipping_address: personal::sealed(ctx, person, shipping.as_ref()).await?,
-            billing_address: personal::sealed(ctx, person, billing.as_ref()).await?,
+            shipping_address: personal::sealed_if(ctx, person, shipping.as_ref()).await?,
+            billing_address: personal::sealed_if(ctx, person, billing.as_ref()).await?,
         })
     }
 }
@@ -311,13 +310,13 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The cart and its details.")] input: CartUpdateInput,
     ) -> Result<CartPayload, Error> {
-        let buyer = NotSealed::told(Buyer::sealed(ctx, &input).await)?;
+        let buyer = NotSealed::apart(Buyer::sealed(ctx, &input).await)?;
         changed(ctx, "cartUpdate", input.cart_id.clone(), input, None, |input, outside| {
             let upper = |codes: Vec<String>| codes.iter().map(|code| code.trim().to_uppercase()).collect::<Vec<_>>();
             let codes = input.coupon_codes.map(upper);
             let codes = codes.map(|codes| read_input::names::<CouponCode>(&codes, &["couponCodes"])).transpose()?;
             let (cart_id, buyer) = (read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?, buyer?);
-            let details = SetCartDetails {
+            let details = buyer.map(|buyer| SetCartDetails {
                 cart_id,
                 email: buyer.email,
                 shipping_address: buyer.shipping_address,
@@ -327,8 +326,8 @@ impl CartMutation {
                 coupon_codes: codes,
                 now: outside.now,
                 config: outside.config.clone(),
-            };
-            Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), details))
+            });
+            Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), Looked(details)))
         })
         .await
     }
@@ -345,20 +344,21 @@ impl CartMutation {
             None => false,
         };
         let outcome = carry_out(ctx, "cartCheckout", input, |input, outside| {
-            if erased {
-                let message = "who was entered was erased meanwhile: enter e-mail and address again";
-                return Err(UserError::about(UserErrorCode::EmailRequired, Some("cartId"), message));
-            }
             let (order_id, cart_id) = (OrderId(outside.new_id()), read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?);
-            let checkout = Checkout {
-                cart_id,
-                order_id,
-                number: order_id.number(),
-                payment_id: PaymentId(outside.new_id()),
-                now: outside.now,
-                config: outside.config.clone(),
+            // Who was entered and was erased meanwhile has to be entered again.
+            let checkout = if erased {
+                Err(CheckoutRefusal::EmailMissing.into())
+            } else {
+                Ok(Checkout {
+                    cart_id,
+                    order_id,
+                    number: order_id.number(),
+                    payment_id: PaymentId(outside.new_id()),
+                    now: outside.now,
+                    config: outside.config.clone(),
+                })
             };
-            Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), checkout))
+            Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), Looked(checkout)))
         });
         let outcome = match outcome.await? {
             Ok(outcome) => outcome,

@@ -17,7 +17,7 @@ use crate::{
         global_id::{self, Kind},
         order::Order,
         own::Thing,
-        personal::{self, NotSealed},
+        personal::{self, Looked, NotSealed},
         read_input,
         review::{Review, review_at},
         scalar::Long,
@@ -172,23 +172,20 @@ async fn words(ctx: &Context<'_>, input: &ReviewSubmitInput) -> Result<Words, No
             return Err(UserError::invalid(&[field], message).into());
         }
     }
-    // An id that is none is refused where the order is looked for.
-    let order_id = global_id::decode::<OrderId>(Kind::Order, &input.order_id);
-    let Some(order_id) = order_id.filter(|_| input.title.is_some() || input.comment.is_some()) else {
+    let order_id = read_input::id(Kind::Order, &input.order_id, &["orderId"])?;
+    if input.title.is_none() && input.comment.is_none() {
         return Ok((None, None));
-    };
+    }
     let person = personal::person_of_order(ctx, order_id, Permission::ViewOrders).await?;
-    let title = personal::sealed(ctx, person, input.title.as_ref()).await?;
-    Ok((title, personal::sealed(ctx, person, input.comment.as_ref()).await?))
+    let title = personal::sealed_if(ctx, person, input.title.as_ref()).await?;
+    Ok((title, personal::sealed_if(ctx, person, input.comment.as_ref()).await?))
 }
 
 /// A note on an order, sealed for whom the order belongs to.
 async fn note(ctx: &Context<'_>, order_id: &ID, note: &String) -> Result<SealedText, NotSealed> {
-    let unknown = || UserError::invalid(&["orderId"], "this is no id of an order");
-    let order_id = global_id::decode::<OrderId>(Kind::Order, order_id).ok_or_else(unknown)?;
+    let order_id = read_input::id(Kind::Order, order_id, &["orderId"])?;
     let person = personal::person_of_order(ctx, order_id, Permission::EditOrders).await?;
-    let sealed = personal::sealed(ctx, person, Some(note)).await?.ok_or_else(unknown)?;
-    Ok(SealedText::new(sealed, note))
+    Ok(SealedText::new(personal::sealed(ctx, person, note).await?, note))
 }
 
 #[derive(Default)]
@@ -229,8 +226,9 @@ impl OrderMutation {
         #[graphql(desc = "The order and the note.")] input: OrderNoteAddInput,
     ) -> Result<OrderPayload, Error> {
         let id = input.order_id.clone();
-        let note = NotSealed::told(note(ctx, &id, &input.note).await)?;
-        changed(ctx, "orderNoteAdd", id, input, |_, order_id, _| Ok(AddOrderNote { order_id, note: note? })).await
+        let note = NotSealed::apart(note(ctx, &id, &input.note).await)?;
+        changed(ctx, "orderNoteAdd", id, input, |_, order_id, _| Ok(Looked(note?.map(|note| AddOrderNote { order_id, note }))))
+            .await
     }
 
     /// Sends a parcel of a paid order: its units leave the locations where they were set aside.
@@ -283,11 +281,11 @@ impl OrderMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The order and the review.")] input: ReviewSubmitInput,
     ) -> Result<ReviewPayload, Error> {
-        let words = NotSealed::told(words(ctx, &input).await)?;
+        let words = NotSealed::apart(words(ctx, &input).await)?;
         let outcome = carry_out(ctx, "reviewSubmit", input, |input, outside| {
-            let (title, comment) = words?;
+            let words = words?;
             let order_id = read_input::id(Kind::Order, &input.order_id, &["orderId"])?;
-            let submit = SubmitReview {
+            let submit = words.map(|(title, comment)| SubmitReview {
                 review: ReviewSubmitted {
                     review_id: ReviewId(outside.new_id()),
                     order_id,
@@ -296,8 +294,8 @@ impl OrderMutation {
                     title,
                     comment,
                 },
-            };
-            Ok(outside.reaching(Permission::ViewOrders, Thing::Order(order_id), submit))
+            });
+            Ok(outside.reaching(Permission::ViewOrders, Thing::Order(order_id), Looked(submit)))
         });
         let outcome = match outcome.await? {
             Ok(outcome) => outcome,

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error};
-use domain::{Account, Cart};
+use domain::{Account, Cart, Change, Decision, PersonRefusal, Refusal, World};
 use event_schemas::{
     CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonErased, PersonEvent, PersonId, Personal, Recorded, StreamId,
 };
@@ -16,35 +16,32 @@ use vault::PersonError;
 
 use crate::{
     access::Permission,
-    graphql::{RequestContext, audit_query::shown, history, problem, user_error::UserError, user_error_code::UserErrorCode},
+    graphql::{RequestContext, audit_query::shown, history, problem, user_error::UserError},
     persons,
     shop::Shop,
 };
 
 /// Why something that was sent cannot be sealed.
 pub(crate) enum NotSealed {
-    /// A rule forbids it.
-    Refused(UserError),
+    /// It is malformed.
+    Invalid(UserError),
+    /// Whom it is about was erased: there is no key to seal it with, and nothing is written about them any more.
+    Erased,
     /// The log or the vault failed.
     Failed(Error),
 }
 
 impl NotSealed {
-    /// Whom it is about was erased: there is no key to seal it with, and nothing is written about them any more.
-    fn erased() -> Self {
-        let message = "the person was erased; nothing is written about them any more";
-        Self::Refused(UserError::new(UserErrorCode::PersonErased, message))
-    }
-
     fn fault(error: impl std::fmt::Display) -> Self {
         Self::Failed(problem::fault(&error))
     }
 
-    /// A rule that forbids it apart from a failure, as a mutation answers the two.
-    pub(crate) fn told<T>(sealed: Result<T, Self>) -> Result<Result<T, UserError>, Error> {
+    /// What is sealed, or the rule that [`Looked`] refuses it by; apart from what is malformed, and that from a failure.
+    pub(crate) fn apart<T>(sealed: Result<T, Self>) -> Result<Result<Result<T, Refusal>, UserError>, Error> {
         match sealed {
-            Ok(sealed) => Ok(Ok(sealed)),
-            Err(Self::Refused(user_error)) => Ok(Err(user_error)),
+            Ok(sealed) => Ok(Ok(Ok(sealed))),
+            Err(Self::Erased) => Ok(Ok(Err(PersonRefusal::Erased.into()))),
+            Err(Self::Invalid(user_error)) => Ok(Err(user_error)),
             Err(Self::Failed(error)) => Err(error),
         }
     }
@@ -58,7 +55,18 @@ impl From<Error> for NotSealed {
 
 impl From<UserError> for NotSealed {
     fn from(user_error: UserError) -> Self {
-        Self::Refused(user_error)
+        Self::Invalid(user_error)
+    }
+}
+
+/// A decision, or the rule that forbids it, which took a look at the vault. A decision all the same: a command that is sent again
+/// with its key gets its first answer, whoever was erased since.
+#[derive(Debug)]
+pub(crate) struct Looked<D>(pub(crate) Result<D, Refusal>);
+
+impl<D: Decision> Decision for Looked<D> {
+    fn decide(&self, world: &World<'_>) -> Result<Vec<Change>, Refusal> {
+        self.0.as_ref().map_err(Clone::clone)?.decide(world)
     }
 }
 
@@ -95,24 +103,38 @@ pub(crate) async fn opened_event(ctx: &Context<'_>, recorded: &Recorded) -> Resu
     persons.open_json(&mut payload, &sealed).await.map(|()| payload).map_err(|error| problem::fault(&error))
 }
 
-/// Seals a value, if there is one. For nobody it becomes a text that no key opens: the decision then refuses it, since what it
-/// is about is not there for the caller.
+/// Seals a value. For nobody it becomes a text that no key opens: the decision then refuses it, since what it is about is not
+/// there for the caller.
 ///
 /// # Errors
 /// When the person was erased, or the vault fails.
 pub(crate) async fn sealed<T: Serialize>(
     ctx: &Context<'_>,
     person: Option<PersonId>,
-    value: Option<&T>,
-) -> Result<Option<Personal<T>>, NotSealed> {
-    let Some(value) = value else { return Ok(None) };
-    let Some(person) = person else { return Ok(Some(Personal::sealed(PersonId(Uuid::nil()), &[0; 40]))) };
+    value: &T,
+) -> Result<Personal<T>, NotSealed> {
+    let Some(person) = person else { return Ok(Personal::sealed(PersonId(Uuid::nil()), &[0; 40])) };
     let sealed = ctx.data::<Arc<Shop>>()?.persons.seal(person, value).await;
-    sealed.map(Some).map_err(|error| match error {
+    sealed.map_err(|error| match error {
         // Since it was looked whether they were.
-        PersonError::Erased(_) => NotSealed::erased(),
+        PersonError::Erased(_) => NotSealed::Erased,
         error => NotSealed::fault(error),
     })
+}
+
+/// Seals a value, if there is one.
+///
+/// # Errors
+/// As [`sealed`].
+pub(crate) async fn sealed_if<T: Serialize>(
+    ctx: &Context<'_>,
+    person: Option<PersonId>,
+    value: Option<&T>,
+) -> Result<Option<Personal<T>>, NotSealed> {
+    match value {
+        Some(value) => sealed(ctx, person, value).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// For whom what is entered in a cart is sealed: for its customer, else for who was entered before, else for somebody new.
@@ -215,7 +237,7 @@ async fn guest_of_order(shop: &Shop, guest: PersonId) -> Result<PersonId, NotSea
     }
     // The log said it before the key went.
     match erasure_of(shop, guest).await? {
-        Some(_) => Err(NotSealed::erased()),
+        Some(_) => Err(NotSealed::Erased),
         None => shop.persons.somebody().await.map_err(NotSealed::fault),
     }
 }
@@ -228,7 +250,7 @@ async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId
             return Ok(known);
         }
         if erasure_of(shop, known).await?.is_some_and(|erased| erased.customer_id.as_ref() == Some(customer)) {
-            return Err(NotSealed::erased());
+            return Err(NotSealed::Erased);
         }
     }
     // Who has just been erased with their account is forgotten, and may have a session for a moment. No key is made for them.
@@ -236,7 +258,7 @@ async fn customers_person(shop: &Shop, customer: &CustomerId) -> Result<PersonId
         Account::Removed => None,
         Account::Absent | Account::Registered(_) => persons::keyed(shop, customer).await.map_err(NotSealed::fault)?,
     };
-    keyed.ok_or_else(NotSealed::erased)
+    keyed.ok_or(NotSealed::Erased)
 }
 
 /// That a person was erased, as the log says; nothing if it does not.

@@ -4,7 +4,7 @@ use api::access::Role;
 use serde_json::{Value, json};
 
 use crate::{
-    server::{Server, code},
+    server::Server,
     shop::{paid_order, tea},
 };
 
@@ -45,9 +45,17 @@ async fn whoever_erases_a_guest_by_an_order_is_told_of_other_keys_under_the_addr
 async fn of_an_erased_guest_nothing_is_written_or_kept_any_more() {
     let server = Server::start().await;
     let [order, _] = two_orders(&server).await;
+    let note = json!({ "orderId": order, "note": "Ana called.", "idempotencyKey": "the note of the first call" });
+    let noted = server.done(Some(Role::Support), "orderNoteAdd", "position", note.clone()).await;
     erase(&server, json!({ "orderId": order })).await;
+    let again = server.done(Some(Role::Support), "orderNoteAdd", "position", note).await;
+    assert_eq!(again["position"], noted["position"], "what was carried out before is answered as it was then");
     let asks = [
-        (Role::Support, "orderNoteAdd", json!({ "orderId": order, "note": "Ana called." })),
+        (
+            Role::Support,
+            "orderNoteAdd",
+            json!({ "orderId": order, "note": "Ana called.", "idempotencyKey": "another note, of later" }),
+        ),
         (Role::Admin, "reviewSubmit", json!({ "orderId": order, "rating": 4, "title": "Ana says" })),
     ];
     for (role, mutation, input) in asks {
