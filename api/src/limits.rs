@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_graphql::{
-    Name, Value as ConstValue, Variables,
+    Name, Pos, Value as ConstValue, Variables,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
 };
 
@@ -13,9 +13,9 @@ const NAME: usize = 128;
 const LIST: u64 = 250;
 /// Brackets inside brackets, before the text is parsed: parsing recurses.
 const NESTING: u32 = 60;
-/// Words and marks in the text: what it takes to parse it grows with them.
-const TOKENS: u32 = 5_000;
-/// Blanks, commas and letters of comments between them. The parser takes its time for each.
+/// Words and marks in the text.
+const TOKENS: u32 = 10_000;
+/// Bytes of blanks, commas and comments between them. The parser takes its time for each.
 const IGNORED: usize = 100_000;
 /// Fields inside fields.
 const DEPTH: u64 = 15;
@@ -95,18 +95,20 @@ pub(crate) struct Exceeded {
     pub(crate) code: &'static str,
     /// What the client reads.
     pub(crate) message: String,
+    /// Where it is broken, if that is one place.
+    pub(crate) at: Option<Pos>,
 }
 
 fn within(code: &'static str, what: &str, found: u64, most: u64) -> Result<(), Exceeded> {
     if found <= most {
         return Ok(());
     }
-    Err(Exceeded { code, message: format!("the operation has {what} {found}, and at most {most} is allowed") })
+    Err(Exceeded { code, message: format!("the operation has {what} {found}, and at most {most} is allowed"), at: None })
 }
 
 /// Not every store can keep a NUL, so no text may have one.
 fn nul_in_text() -> Exceeded {
-    Exceeded { code: "BAD_USER_INPUT", message: "a text must not contain the character NUL (U+0000)".to_owned() }
+    Exceeded { code: "BAD_USER_INPUT", message: "a text must not contain the character NUL (U+0000)".to_owned(), at: None }
 }
 
 /// Refuses variables with a NUL in a text, or with a list that is too long; [`scan`] and [`measure`] do so for the document.
@@ -163,6 +165,11 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
                 ignored += 1;
                 1
             }
+            // A byte order mark counts as a blank wherever it stands.
+            0xef if rest.starts_with("\u{feff}".as_bytes()) => {
+                ignored += 3;
+                3
+            }
             b'#' => {
                 let length = rest.iter().position(|b| *b == b'\n' || *b == b'\r').unwrap_or(rest.len());
                 ignored += length;
@@ -170,14 +177,14 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
             }
             b'"' => {
                 tokens += 1;
-                let length = string_length(rest).ok_or_else(string_without_end)?;
+                let length = string_length(rest).ok_or_else(|| string_without_end(&query[..at]))?;
                 nul |= spells_nul(&rest[..length]);
                 length
             }
             b if b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii() => {
                 tokens += 1;
-                let is_inside = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
-                let length = rest.iter().position(|b| !is_inside(b)).unwrap_or(rest.len());
+                let is_inside = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !(b.is_ascii() || *b == 0xef);
+                let length = 1 + rest[1..].iter().position(|b| !is_inside(b)).unwrap_or(rest.len() - 1);
                 longest_name = longest_name.max(length);
                 length
             }
@@ -198,13 +205,16 @@ pub(crate) fn scan(query: &str) -> Result<(), Exceeded> {
     }
     within("NAME_LIMIT", "a name with a length of", longest_name as u64, NAME as u64)?;
     within("TOKEN_LIMIT", "a number of tokens of", tokens.into(), TOKENS.into())?;
-    within("IGNORED_LIMIT", "a number of blanks, commas and letters of comments of", ignored as u64, IGNORED as u64)?;
+    within("IGNORED_LIMIT", "blanks, commas and comments with a length of", ignored as u64, IGNORED as u64)?;
     within("DEPTH_LIMIT", "a nesting of", deepest.into(), NESTING.into())
 }
 
-/// The parser would find it too, but goes back over the whole text to say where.
-fn string_without_end() -> Exceeded {
-    Exceeded { code: "GRAPHQL_PARSE_FAILED", message: "a string in the document has no end".to_owned() }
+/// A string that begins behind a text and is not closed. The parser takes long to find that, when much follows.
+fn string_without_end(before: &str) -> Exceeded {
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let message = format!("the string that begins at line {line}, column {column} has no end");
+    Exceeded { code: "GRAPHQL_PARSE_FAILED", message, at: Some(Pos { line, column }) }
 }
 
 /// The length of a string or block string that starts here; none when it is not closed. In a block string a backslash means
@@ -334,7 +344,7 @@ impl<'a> Measure<'a> {
             return Ok(Size::default());
         };
         if !self.open.insert(name) {
-            return Err(Exceeded { code: "FRAGMENT_CYCLE", message: format!("the fragment `{name}` contains itself") });
+            return Err(Exceeded { code: "FRAGMENT_CYCLE", message: format!("the fragment `{name}` contains itself"), at: None });
         }
         let size = self.selection_set(&fragment.node.selection_set.node)?;
         self.open.remove(name);

@@ -84,7 +84,7 @@ impl Prepared {
     /// [`Refused`] for a document that cannot be read, names no operation, or breaks a limit.
     pub(crate) fn new(incoming: Incoming, mut context: RequestContext) -> Result<Self, Refused> {
         let exceeded =
-            |limit: limits::Exceeded| Refused::document(vec![coded(ServerError::new(limit.message, None), limit.code)]);
+            |limit: limits::Exceeded| Refused::document(vec![coded(ServerError::new(limit.message, limit.at), limit.code)]);
         limits::scan(&incoming.query).and_then(|()| limits::check_variables(&incoming.variables)).map_err(exceeded)?;
         let parsed = async_graphql::parser::parse_query(&incoming.query);
         let document =

@@ -124,7 +124,7 @@ async fn a_mutation_is_carried_out_by_post_only() {
 #[tokio::test]
 async fn a_limit_is_refused_by_name_before_anything_runs() {
     let server = Server::start().await;
-    let deep = format!("{}a{}", "{a".repeat(1_500), "}".repeat(1_500));
+    let deep = format!("{}a{}", "{a".repeat(3_000), "}".repeat(3_000));
     let wide = format!("{{ {} }}", "me { role } ".repeat(31));
     let aliases = format!("{{ me {{ {} }} }}", (0..101).map(|n| format!("a{n}: role ")).collect::<String>());
     for (query, expected) in [(deep, "DEPTH_LIMIT"), (wide, "ROOT_FIELD_LIMIT"), (aliases, "ALIAS_LIMIT")] {
