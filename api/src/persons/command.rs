@@ -225,11 +225,15 @@ async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &s
         return Err("nothing is known about such a person".into());
     }
     must_be_one(found)?;
-    // Made before it is written down that it was handed out: a file that cannot be made hands out nothing.
+    let copy: Value = persons::copy_of(shop, found, Reader::Protector).await?;
+    let text = serde_json::to_string_pretty(&copy)? + "\n";
+    // All that can fail comes before it is written down that it was handed out, but for the writing itself.
     let file = out.map(|path| new_file(&path).map(|file| (file, path))).transpose()?;
-    let handed_out = hand_out(shop, found, file.as_ref().map(|(file, _)| file), actor).await;
-    if let (Err(_), Some((_, path))) = (&handed_out, &file) {
-        std::fs::remove_file(path)?;
+    let handed_out = hand_out(shop, found, &text, file.as_ref().map(|(file, _)| file), actor).await;
+    if let (Err(_), Some((_, path))) = (&handed_out, &file)
+        && let Err(error) = std::fs::remove_file(path)
+    {
+        tracing::warn!(%error, file = %path.display(), "the file that is not whole could not be removed");
     }
     handed_out
 }
@@ -248,7 +252,7 @@ fn new_file(path: &Path) -> Result<File, Failure> {
 }
 
 /// Writes down that somebody's data is handed out, and hands it out.
-async fn hand_out(shop: &Arc<Shop>, found: &Found, file: Option<&File>, actor: &str) -> Result<(), Failure> {
+async fn hand_out(shop: &Shop, found: &Found, text: &str, file: Option<&File>, actor: &str) -> Result<(), Failure> {
     for whom in found.names() {
         let export = DataExported {
             exporter: actor.to_owned(),
@@ -260,8 +264,6 @@ async fn hand_out(shop: &Arc<Shop>, found: &Found, file: Option<&File>, actor: &
         };
         shop.audit_log.exported(export).await?;
     }
-    let copy: Value = persons::copy_of(shop, found, Reader::Protector).await?;
-    let text = serde_json::to_string_pretty(&copy)? + "\n";
     match file {
         None => io::stdout().write_all(text.as_bytes())?,
         Some(mut file) => {
