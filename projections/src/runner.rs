@@ -18,8 +18,6 @@ use crate::{
 
 /// At most so many events are folded in one transaction.
 const BATCH: usize = 4_096;
-/// So many events are decoded where they are; each takes some microseconds.
-const FEW: usize = 64;
 /// How often the log is asked for its head when nothing wakes the runner.
 const POLL: Duration = Duration::from_secs(1);
 /// How often a process that does not keep the views looks how they stand, and whether it should.
@@ -116,8 +114,7 @@ impl Feed {
 async fn read(log: Arc<dyn Log>, after: Position, batch: usize, head: Position) -> Result<Batch, ViewError> {
     let limit = usize::try_from(head.saturating_sub(after)).unwrap_or(batch).min(batch);
     let page = log.read(after, limit).await?;
-    // To hand a few events to another thread takes longer than to decode them.
-    if page.len() <= FEW { Ok(Batch::decode(after, page)) } else { blocking(move || Batch::decode(after, page)).await }
+    blocking(move || Batch::decode(after, page)).await
 }
 
 struct Following {
@@ -246,6 +243,10 @@ impl Following {
         while let Ok(rebuild) = self.asked.try_recv() {
             self.rebuild(rebuild).await;
         }
+        if self.writer.as_ref().is_some_and(Writer::is_lost) {
+            self.writer = None;
+            self.lose(&ViewError::InUse(self.views.store().name().to_owned()));
+        }
         if self.writer.is_none() {
             self.open().await?;
         }
@@ -268,7 +269,7 @@ impl Following {
                 return Ok(true);
             }
         }
-        if cohorts.is_empty() && self.writer.as_ref().is_some_and(|writer| writer.is_due(head)) {
+        if cohorts.is_empty() && self.writer.as_ref().is_some_and(Writer::is_tending_due) {
             let freshness = self.views.freshness().clone();
             self.with_writer(move |writer| {
                 // A generation whose swap failed, or was cut off by a crash, has nothing left to read.

@@ -237,7 +237,9 @@ impl Writer {
     /// Puts every generation that has caught up with `head` in the place of the one that served until now, in one
     /// transaction: readers see the old tables or the new ones, whole. Gives whether there was any.
     pub fn publish_caught_up(&mut self, head: Position) -> Result<bool, ViewError> {
-        let ready = |follower: &Follower| follower.is_ready(head);
+        let ready = |follower: &Follower| {
+            !follower.checkpoint.serving && follower.checkpoint.halted.is_none() && follower.checkpoint.position >= head
+        };
         if !self.followers.iter().any(ready) {
             return Ok(false);
         }
@@ -274,13 +276,8 @@ impl Writer {
         statuses(&projections, &checkpoints, head)
     }
 
-    /// Whether there is something to do although everyone has caught up with `head`: a generation to publish, what may wait, or
-    /// to find out that nothing can be done any more.
-    pub fn is_due(&self, head: Position) -> bool {
-        self.is_tending_due() || self.is_lost() || self.followers.iter().any(|follower| follower.is_ready(head))
-    }
-
-    fn is_tending_due(&self) -> bool {
+    /// Whether it is time for what may wait.
+    pub fn is_tending_due(&self) -> bool {
         self.tended.is_none_or(|tended| tended.elapsed() >= TEND)
     }
 
@@ -347,11 +344,6 @@ impl Follower {
 
     fn is_replaced_by(&self, new: &Self) -> bool {
         self.checkpoint.serving && self.projection.name == new.projection.name
-    }
-
-    /// Whether it has been built as far as `head` beside the one that serves.
-    fn is_ready(&self, head: Position) -> bool {
-        !self.checkpoint.serving && self.checkpoint.halted.is_none() && self.checkpoint.position >= head
     }
 
     fn is_going(&self) -> bool {
