@@ -107,7 +107,7 @@ impl Narrowing for AnomalyFilterInput {
         let Self { at_least, metric, currency, from, to } = self;
         let currency = currency.map(|currency| currency.0);
         let (at_least, metric) = (at_least.map(Into::into), metric.map(Into::into));
-        Ok(AnomalyFilter { at_least, metric, currency, from, to, after: None })
+        Ok(AnomalyFilter { at_least, metric, currency, from, to })
     }
 }
 

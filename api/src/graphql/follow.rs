@@ -9,7 +9,7 @@ use std::{
 use event_schemas::{LocationId, OrderId, Position, Recorded, Sequence, Sku, StockId, StreamId};
 use event_store::ReadError;
 use futures::{Stream, stream};
-use projections::{Freshness, Projection, ViewError};
+use projections::{Anomaly, Freshness, Projection, ViewError};
 use tokio::sync::watch;
 
 use crate::{graphql::history, shop::Shop};
@@ -37,6 +37,36 @@ pub(crate) fn log(shop: Arc<Shop>, from: Position) -> impl Stream<Item = Result<
                     Err(error) => {
                         wait(&mut head).await?;
                         return Some((Err(error), (head, ready, at)));
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// Anomalies that were found after a position, together with those that the same event brought.
+pub(crate) fn anomalies(shop: Arc<Shop>, from: Position) -> impl Stream<Item = Result<Vec<Anomaly>, ViewError>> {
+    let state = (shop.freshness.clone(), VecDeque::new(), from);
+    stream::unfold(state, move |(mut moved, mut ready, mut at)| {
+        let shop = shop.clone();
+        async move {
+            loop {
+                if let Some(found) = ready.pop_front() {
+                    return Some((Ok(found), (moved, ready, at)));
+                }
+                let applied = moved.borrow_and_update().position_of(&[&projections::ANOMALIES]);
+                if applied <= at {
+                    wait(&mut moved).await?;
+                    continue;
+                }
+                match shop.views.read(move |reader| reader.anomalies_between(at, applied)).await {
+                    Ok(found) => {
+                        at = applied;
+                        ready.extend(found.chunk_by(|one, next| one.position == next.position).map(<[Anomaly]>::to_vec));
+                    }
+                    Err(error) => {
+                        wait(&mut moved).await?;
+                        return Some((Err(error), (moved, ready, at)));
                     }
                 }
             }

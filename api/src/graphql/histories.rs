@@ -48,6 +48,8 @@ histories! {
     CartHistory ViewOrders "sees::orders";
     OrderHistory ViewOrders "sees::orders";
     PaymentHistory ViewPayments "sees::payments";
+    ReviewHistory ViewOrders "sees::orders";
+    RoleHistory ManageRoles "sees::roles";
     AccountHistory ManageAccounts "sees::accounts";
     ApiKeyHistory ManageApiKeys "sees::api_keys";
     WebhookHistory ManageWebhooks "sees::webhooks";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, OutputType as _, SimpleObject};
 use event_schemas::{OrderId, Personal, ReviewId, Timestamp};
 use projections::ReviewFilter;
 
@@ -11,6 +11,7 @@ use crate::{
     graphql::{
         as_of::{self, AsOf},
         global_id::{self, Kind},
+        histories::{ReviewHistory, of},
         loader::{OrderById, load},
         order::Order,
         page::{self, List, Narrowing, Paging, sorting},
@@ -35,6 +36,8 @@ pub(crate) struct Review {
     #[graphql(skip)]
     comment: Option<Personal<String>>,
     #[graphql(skip)]
+    review_id: ReviewId,
+    #[graphql(skip)]
     order_id: OrderId,
 }
 
@@ -46,6 +49,7 @@ impl Review {
             title: row.title,
             comment: row.comment,
             submitted_at: row.submitted_at,
+            review_id: row.review_id,
             order_id: row.order_id,
         }
     }
@@ -70,6 +74,11 @@ impl Review {
     /// Its text; null also when the person was erased.
     async fn comment(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
         opened(ctx, self.comment.as_ref()).await
+    }
+
+    #[graphql(flatten)]
+    async fn happened(&self) -> ReviewHistory {
+        ReviewHistory(of::<domain::Review>(self.review_id))
     }
 
     /// The order that it is about.

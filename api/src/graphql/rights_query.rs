@@ -11,7 +11,7 @@ use crate::{
     graphql::{
         actions::{ApiKeyAction, ApiKeyActions, available},
         global_id::{self, Kind},
-        histories::{ApiKeyHistory, of},
+        histories::{ApiKeyHistory, RoleHistory, of},
         page::{self, List, Narrowing, Paging, root_list, sorting},
         problem,
         scalar::Long,
@@ -21,6 +21,7 @@ use crate::{
 
 /// A set of permissions with a name, which accounts may have.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct RoleInfo {
     /// Its name.
     name: String,
@@ -60,6 +61,14 @@ impl RoleInfo {
             built_in: false,
             version: Some(Long::of(row.version)),
         }
+    }
+}
+
+#[ComplexObject]
+impl RoleInfo {
+    #[graphql(flatten)]
+    async fn happened(&self) -> RoleHistory {
+        RoleHistory(of::<domain::Role>(&self.name))
     }
 }
 

@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt, stream};
 use crate::{
     access::{Permission, sees},
     graphql::{
+        anomaly::Anomaly,
         audit_query::shown,
         changed::{order_at, stock_at},
         follow::{self, Streams, Subject},
@@ -44,6 +45,15 @@ pub(crate) struct StockChange {
     event_type: String,
     /// The stock level as it is now: with this, and with whatever has happened since.
     stock: Option<StockLevel>,
+}
+
+/// What an event showed to be out of the ordinary.
+#[derive(SimpleObject)]
+pub(crate) struct AnomalyUpdate {
+    /// The event's place in the log: to go on from here after a break, subscribe again with it as `fromPosition`.
+    position: Long,
+    /// The days, as they are judged now.
+    anomalies: Vec<Anomaly>,
 }
 
 /// Where a subscriber goes on: after the position it names, or after what it can see now.
@@ -124,6 +134,25 @@ impl Root {
                 event_type: event.event.event_type.into_owned(),
                 stock: stock_at(ctx, stock).await?,
             })
+        }))
+    }
+
+    /// Days that turn out to be out of the ordinary, and those that are judged otherwise than before because orders came late.
+    /// A day is judged when the first event of a later one arrives.
+    #[graphql(guard = "Permission::ViewSales", visible = "sees::sales")]
+    async fn anomaly_raised(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "First what was found after this position; only what is found from now on unless given.")]
+        from_position: Option<Long>,
+    ) -> Result<impl Stream<Item = Result<AnomalyUpdate, Error>>, Error> {
+        let shop = ctx.data::<Arc<Shop>>()?.clone();
+        let seen = shop.freshness.borrow().position_of(&[&projections::ANOMALIES]);
+        let from = start(&shop, from_position, seen).await?;
+        Ok(follow::anomalies(shop, from).map(|found| {
+            let found = found.map_err(|error| problem::fault(&error))?;
+            let position = Long::of(found.first().map_or(0, |anomaly| anomaly.position));
+            Ok(AnomalyUpdate { position, anomalies: found.into_iter().map(Anomaly::from).collect() })
         }))
     }
 

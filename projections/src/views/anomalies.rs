@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{Datelike as _, Days, NaiveDate};
-use event_schemas::{CommerceEvent, Currency, Money, OrderEvent, OrderPlaced};
+use event_schemas::{CommerceEvent, Currency, Money, OrderEvent, OrderPlaced, Position};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -373,8 +373,6 @@ pub struct AnomalyFilter {
     pub from: Option<NaiveDate>,
     /// Only to this day (exclusive).
     pub to: Option<NaiveDate>,
-    /// Only raised or changed by events after this position: what a subscriber has not seen yet.
-    pub after: Option<u64>,
 }
 
 sortings! {
@@ -405,8 +403,16 @@ impl Reader<'_> {
         conditions.check_when(filter.metric.as_ref(), "t.metric = ?");
         conditions.check_when(filter.currency.as_ref(), "t.currency = ?");
         conditions.between("t.day", filter.from.as_ref(), filter.to.as_ref(), true);
-        conditions.check_when(filter.after.as_ref(), "t.position > ?");
         self.page(&conditions, sort.order(descending), page)
+    }
+
+    /// Anomalies that were found, or told anew, by events after a position and up to another, in the order of these events.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn anomalies_between(&self, after: Position, to: Position) -> Result<Vec<Anomaly>, ViewError> {
+        let tail = "WHERE t.position > ? AND t.position <= ? ORDER BY t.position, t.day, t.currency, t.metric";
+        self.rows(tail, &[after.value(), to.value()])
     }
 }
 

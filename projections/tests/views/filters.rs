@@ -124,7 +124,7 @@ pub fn journal_filters() -> Restricted<JournalFilter> {
 
 pub fn anomaly_filters() -> Restricted<AnomalyFilter> {
     let none = AnomalyFilter::default;
-    let AnomalyFilter { at_least: _, metric: _, currency: _, from: _, to: _, after: _ } = none();
+    let AnomalyFilter { at_least: _, metric: _, currency: _, from: _, to: _ } = none();
     let at = |number| Some(day(number, 0).date_naive());
     vec![
         ("none", none()),
@@ -133,7 +133,6 @@ pub fn anomaly_filters() -> Restricted<AnomalyFilter> {
         ("currency", AnomalyFilter { currency: Some(gbp()), ..none() }),
         ("from", AnomalyFilter { from: at(30), ..none() }),
         ("to", AnomalyFilter { to: at(30), ..none() }),
-        ("after", AnomalyFilter { after: Some(1_000), ..none() }),
     ]
 }
 
