@@ -113,7 +113,7 @@ enum Verb {
     CheckConsistency(CheckConsistencyArgs),
     /// Tell everything that the log has about a person, opened with the vault.
     #[command(
-        after_help = "Example:\n  DAYBOOK_VAULT_KEY=… daybook-replay export-person 0197f0c2-7d3e-4a6b-9c1d-5e8f2a4b6c40 --vault sqlite:shop/vault.db"
+        after_help = "Example:\n  DAYBOOK_VAULT_KEY=… daybook-replay export-person 0197f0c2-7d3e-4a6b-9c1d-5e8f2a4b6c40 --vault sqlite:shop/vault.db --record-as ana --reason CASE-7 --out person.json"
     )]
     ExportPerson(ExportPersonArgs),
     /// Make a log of an export again, exactly as it was.

@@ -68,7 +68,7 @@ impl ExportArgs {
         // What is not made is not written down.
         must_be_there(&*log, from, to).await?;
         must_be_free(&self.out, self.resume)?;
-        self.record.record(&self.log.log, self.format.name(), from, to).await?;
+        self.record.record(&self.log.log, "log", self.format.name(), Some((from, to))).await?;
         let manifest = export(&*log, &self.out, asked).await?;
         let Manifest { from, to, events, root, .. } = &manifest;
         if *events == 0 {
@@ -186,8 +186,8 @@ async fn must_be_there(log: &dyn Log, from: Position, to: Position) -> Result<()
 /// Refuses a file in a folder that is not there, and a file that is there unless it is to be gone on with. What is there of an
 /// earlier export, if anything.
 fn must_be_free(out: &Path, resume: bool) -> Result<Option<PathBuf>, Failure> {
-    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        return Err(Failure::Refused(format!("there is no folder {} to write the export in", folder.display())));
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::metadata(folder).map_err(Failure::file(folder))?;
     }
     let found = [out.to_owned(), part_of(out)].into_iter().find(|path| path.exists());
     if let Some(found) = &found

@@ -1,14 +1,20 @@
 //! `export-person`: everything that the log has about a person, opened, without a running shop.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use event_schemas::{PersonId, Recorded, StreamId, rfc3339, words::sentence};
-use event_store::Log;
+use event_store::{Log, Moment};
 use serde_json::json;
+use vault::Persons;
 
 use crate::{
-    Failure, LogUrl, Report,
+    Failure, LogUrl, RecordArgs, Report,
     history::read_stream,
     open,
     sealed::{VaultUrl, shown},
@@ -18,43 +24,92 @@ use crate::{
 const PAGE: usize = 1_000;
 
 /// Whose data to tell.
+///
+/// With the vault, `--record-as` is needed: what is taken along is readable, also after the person was erased, so the log has to
+/// say who has it. Who may only read the log, or has only an export of it, is told what is sealed as such. It is no lock: whoever
+/// has the vault and its key could open a copy of the log.
 #[derive(Debug, Args)]
 pub struct ExportPersonArgs {
     /// The person: the id of their key, as `show` prints it.
     person: PersonId,
+    /// The file to write, as JSON, which must not be there yet and which only its owner can read; standard output unless given.
+    #[arg(long, env = "DAYBOOK_OUT", value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     log: LogUrl,
     #[command(flatten)]
     vault: VaultUrl,
+    #[command(flatten)]
+    record: RecordArgs,
 }
 
 impl ExportPersonArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
-        let (log, persons) = (open(&self.log.log).await?, self.vault.persons().await?);
-        let (streams, position) = about(&*log, self.person).await?;
-        let (mut text, mut told, mut events) = (String::new(), Vec::new(), 0);
-        for stream in &streams {
-            text.push_str(&format!("{stream}\n"));
-            let mut entries = Vec::new();
-            for record in read_stream(&*log, stream, None).await? {
-                let event = &record.event;
-                let data = shown(persons.as_ref(), &record).await?;
-                let recorded_at = rfc3339(event.recorded_at);
-                text.push_str(&format!("  {recorded_at}  position {}  {}\n    {data}\n", record.position, sentence(&record)));
-                entries.push(json!({
-                    "position": record.position, "recorded_at": recorded_at, "occurred_at": rfc3339(event.occurred_at),
-                    "type": event.event_type, "version": event.event_version, "sentence": sentence(&record), "data": data,
-                }));
-                events += 1;
-            }
-            told.push(json!({ "stream": stream.to_string(), "events": entries }));
+        if self.vault.vault.is_some() && !self.record.is_asked() {
+            let why = "who takes along what the vault opens is written in the log";
+            return Err(Failure::Refused(format!("{why}: say who, with --record-as NAME, or leave the vault out")));
         }
-        text.push_str(&format!("{}: {} streams, {events} events, of positions 1 to {position}\n", self.person, streams.len()));
-        let json = json!({
-            "person": self.person.to_string(), "from": 1, "to": position, "events": events, "streams": told
-        });
+        let (log, persons) = (open(&self.log.log).await?, self.vault.persons().await?);
+        let told = tell(&*log, self.person, persons.as_ref()).await?;
+        // Made before it is written down that it was handed out: a file that cannot be made hands out nothing.
+        let file = self.out.as_deref().map(new_file).transpose()?;
+        let handed_out = self.hand_out(told, file.as_ref()).await;
+        if let (Err(_), Some(path)) = (&handed_out, &self.out) {
+            std::fs::remove_file(path).map_err(Failure::file(path))?;
+        }
+        handed_out
+    }
+
+    /// Writes down that somebody's data is handed out, if that is asked for, and hands it out.
+    async fn hand_out(&self, told: Report, file: Option<&File>) -> Result<Report, Failure> {
+        let person = self.person;
+        self.record.record(&self.log.log, &format!("person/{person}"), "json", None).await?;
+        let (Some(mut file), Some(path)) = (file, &self.out) else { return Ok(told) };
+        let written = writeln!(file, "{:#}", told.json).and_then(|()| file.sync_all());
+        written.map_err(Failure::file(path))?;
+        let out = path.display().to_string();
+        let text = format!("everything that the log has about person {person} is in {out}\n");
+        let json = json!({ "person": person.to_string(), "to": told.json["to"], "events": told.json["events"], "out": out });
         Ok(Report { ok: true, text, json })
     }
+}
+
+/// A file that only its owner can read, and that was not there.
+fn new_file(path: &Path) -> Result<File, Failure> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(Failure::file(path))
+}
+
+/// All events about a person, opened as far as that can be.
+async fn tell(log: &dyn Log, person: PersonId, persons: Option<&Persons>) -> Result<Report, Failure> {
+    let (streams, position) = about(log, person).await?;
+    if streams.is_empty() {
+        return Err(Failure::Refused(format!("the log has nothing about person {person}")));
+    }
+    let (mut text, mut told, mut events) = (String::new(), Vec::new(), 0);
+    for stream in &streams {
+        text.push_str(&format!("{stream}\n"));
+        let mut entries = Vec::new();
+        // Not what was written meanwhile: it is told up to which position everything is there.
+        for record in read_stream(log, stream, Some(Moment::Position(position))).await? {
+            let event = &record.event;
+            let data = shown(persons, &record).await?;
+            let recorded_at = rfc3339(event.recorded_at);
+            text.push_str(&format!("  {recorded_at}  position {}  {}\n    {data}\n", record.position, sentence(&record)));
+            entries.push(json!({
+                "position": record.position, "recorded_at": recorded_at, "occurred_at": rfc3339(event.occurred_at),
+                "type": event.event_type, "version": event.event_version, "sentence": sentence(&record), "data": data,
+            }));
+            events += 1;
+        }
+        told.push(json!({ "stream": stream.to_string(), "events": entries }));
+    }
+    text.push_str(&format!("{person}: {} streams, {events} events, of positions 1 to {position}\n", streams.len()));
+    let json = json!({ "person": person.to_string(), "from": 1, "to": position, "events": events, "streams": told });
+    Ok(Report { ok: true, text, json })
 }
 
 /// The streams about a person, and where the log ended: those that name their key, and those whose events came of the same

@@ -1,7 +1,8 @@
 //! Writes in a log that an export of it was made, by whom and why, for whoever audits the auditors.
 //!
-//! It is the one thing that this crate adds to a log in use, and it does so when asked only: an auditor needs no more than the
-//! right to read, and whoever has the files can copy them.
+//! It is the one thing that this crate adds to a log in use. An export of the log it writes down when asked only: an auditor
+//! needs no more than the right to read, and whoever has the files can copy them. What is sealed needs the vault's key besides,
+//! and whoever takes it along opened has to say so (`export-person`).
 
 use std::sync::Arc;
 
@@ -30,24 +31,37 @@ pub struct RecordArgs {
 }
 
 impl RecordArgs {
-    /// Writes it down, if that is asked for: at which position.
+    /// Whether that is asked for.
+    pub fn is_asked(&self) -> bool {
+        self.record_as.is_some()
+    }
+
+    /// Writes down what is exported, and from which position to which if it is a part of the log, if that is asked for: at which
+    /// position.
     ///
     /// # Errors
     /// If the name or the reason is none, or the log cannot be written: nothing is to be exported then.
-    pub async fn record(self, url: &str, format: &str, from: Position, to: Position) -> Result<Option<Position>, Failure> {
-        let Some(name) = self.record_as else { return Ok(None) };
+    pub async fn record(
+        &self,
+        url: &str,
+        what: &str,
+        format: &str,
+        part: Option<(Position, Position)>,
+    ) -> Result<Option<Position>, Failure> {
+        let Some(name) = &self.record_as else { return Ok(None) };
         if name.trim().is_empty() {
             return Err(unwritten("--record-as names nobody"));
         }
+        let (from_position, to_position) = part.unzip();
         let export = DataExported {
             exporter: format!("operator:{name}"),
-            what: "log".to_owned(),
+            what: what.to_owned(),
             format: format.to_owned(),
-            reason: self.reason,
-            from_position: Some(from),
-            to_position: Some(to),
+            reason: self.reason.clone(),
+            from_position,
+            to_position,
         };
-        let log = event_store::open(url).await?;
+        let log = event_store::open(url).await.map_err(|error| unwritten(&error.to_string()))?;
         record_export(&log, export).await.map(Some)
     }
 }
