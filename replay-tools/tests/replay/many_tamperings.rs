@@ -1,12 +1,12 @@
 //! Thousands of changes behind the back of a log and of its exports, each of which `verify` finds, at the position where it was
-//! made.
+//! made. And damage to the bytes of a log's file, as a disk does it, after which nothing else is ever read as verified.
 //!
-//! The long version: `DAYBOOK_TAMPERINGS=10000 cargo nextest run -p replay-tools many_tamperings`, so many for the SQLite file,
-//! the PostgreSQL table and each kind of export. `DAYBOOK_TAMPERING_SEED` repeats a run.
+//! The long version: `DAYBOOK_TAMPERINGS=10000 cargo nextest run -p replay-tools many_tamperings`, so many for the rows and the
+//! bytes of the SQLite file, the PostgreSQL table and each kind of export. `DAYBOOK_TAMPERING_SEED` repeats a run.
 
 use std::{fs, path::Path};
 
-use event_schemas::Idempotency;
+use event_schemas::{Idempotency, Recorded};
 use event_store::{Log, OpenOptions, PostgresLog, ReadError};
 use fastrand::Rng;
 use replay_tools::{Asked, Failure, Format, Head, Selection, Verification, export, open, verify};
@@ -155,6 +155,69 @@ async fn every_change_of_a_row_of_a_sqlite_file_is_found_where_it_was_made() {
         if is_taken {
             assert_eq!(first(verified(&url, known.clone()).await), Some(shows_at), "{what}");
             done += 1;
+        }
+    }
+}
+
+/// What was read of a log, and its root.
+type Told = (Vec<Recorded>, Option<String>);
+
+/// What `verify` lets pass of a damaged file, or why it does not. Without what was known of it, a file that has lost its end
+/// would be one of a smaller log.
+async fn believed(url: &str, known: Option<Head>) -> Result<Told, String> {
+    let log = match open(url).await {
+        Ok(log) => log,
+        Err(Failure::Open(error)) => return Err(error.to_string()),
+        Err(error) => panic!("{error:?}"),
+    };
+    match verify(log.clone(), 1, None, known).await {
+        Ok(verified) if verified.ok => Ok((log.read(0, 1_000).await.unwrap(), verified.root)),
+        Ok(verified) => Err(verified.to_string()),
+        Err(Failure::Read(error)) => Err(error.to_string()),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// A file with one bit flipped, or cut off, and what was done to it.
+fn damaged(whole: &[u8], random: &mut Rng) -> (Vec<u8>, String) {
+    let (mut bytes, at, bit) = (whole.to_vec(), random.usize(..whole.len()), random.u8(..8));
+    if random.u8(..4) == 0 {
+        bytes.truncate(at);
+        return (bytes, format!("cut off behind {at} bytes"));
+    }
+    bytes[at] ^= 1 << bit;
+    (bytes, format!("bit {bit} of byte {at} flipped"))
+}
+
+#[tokio::test]
+async fn of_a_sqlite_file_that_a_disk_has_damaged_nothing_is_believed_that_was_not_recorded() {
+    let (folder, mut random) = (TempDir::new().unwrap(), random());
+    let url = pen().write(folder.path()).await;
+    // Whoever writes a log leaves all of it in the one file when they close it.
+    let whole = fs::read(url.strip_prefix("sqlite:").unwrap()).unwrap();
+    let known = known(&verified(&url, None).await.unwrap());
+    let recorded = believed(&url, known.clone()).await.unwrap();
+    let told = async |bytes: &[u8]| {
+        // A folder of its own: SQLite keeps files beside each that it reads.
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("events.db");
+        fs::write(&path, bytes).unwrap();
+        believed(&format!("sqlite:{}", path.display()), known.clone()).await
+    };
+    // All of them: a page may have kept an old copy that nobody reads.
+    let mut bytes = whole.clone();
+    (0..whole.len()).filter(|at| whole[*at..].starts_with(b"Green tea")).for_each(|at| bytes[at] ^= 1);
+    assert!(told(&bytes).await.is_err_and(|found| found.contains("digest")), "what was sold is not what it was");
+    for _ in 0..wanted(60) {
+        let (bytes, what) = damaged(&whole, &mut random);
+        match told(&bytes).await {
+            // It was in a place that holds no event.
+            Ok(told) => assert!(told == recorded, "{what}, and it is not noticed: {told:?}"),
+            // Why it cannot be read is no accident of the reader's own.
+            Err(found) => {
+                let is_clear = !found.is_empty() && !["broken off", "broke off", "panic"].iter().any(|word| found.contains(word));
+                assert!(is_clear, "{what}: {found}");
+            }
         }
     }
 }

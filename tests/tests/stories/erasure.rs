@@ -73,6 +73,56 @@ async fn after_an_erasure_the_log_verifies_and_begins_with_what_it_was_and_the_f
     server.shutdown().await;
 }
 
+/// What a verb of `daybook-replay` prints, which must succeed, run in the shop's folder.
+fn replay(folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(binary("daybook-replay"));
+    let output = command.current_dir(folder).env("DAYBOOK_LOG", "sqlite:events.db").args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_proven_before_an_erasure_is_proven_after_it_and_can_be_proven_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, order) = sold(folder.path()).await;
+    let log = event_store::open_read_only(&format!("sqlite:{}", folder.path().join("events.db").display())).await.unwrap();
+    let events = log.read(0, 1_000).await.unwrap();
+    let placed = events.iter().find(|record| &*record.event.event_type == "OrderPlaced").unwrap();
+    assert!(!placed.sealed_texts().unwrap().is_empty(), "the buyer is in it, sealed");
+    let position = placed.position.to_string();
+
+    let replay = |args: &[&str]| replay(folder.path(), args);
+    let head = |file: &str, to: &[&str]| {
+        let head = replay(&[&["head", "--key", "notary.key"], to].concat());
+        std::fs::write(folder.path().join(file), head).unwrap();
+    };
+    let verifier = replay(&["notary-key", "generate", "--name", "daybook/tea", "--out", "notary.key"]);
+    head("old.txt", &["--to", &position]);
+    head("new.txt", &[]);
+    replay(&["prove", &position, "--head", "new.txt", "--out", "proof.json"]);
+    replay(&["prove-consistency", "old.txt", "new.txt", "--out", "grown.json"]);
+
+    let token = server.token(Role::Admin, Some("ana"), Duration::from_secs(600)).unwrap();
+    let input = json!({ "person": { "orderId": order }, "reason": "case 7" });
+    let erased = ask(&server.url(), &token, ERASE, json!({ "input": input })).await;
+    assert_eq!(erased["done"]["person"]["state"], "ERASED", "{erased}");
+    server.shutdown().await;
+
+    let key = ["--verifier-key", verifier.trim()];
+    let check = |verb: &str, file: &str| replay(&[&[verb, file][..], &key].concat());
+    let said = check("check-proof", "proof.json");
+    assert!(said.starts_with(&format!("position {position} is in the log daybook/tea of ")), "{said}");
+    let said = check("check-consistency", "grown.json");
+    assert!(said.contains(&format!("begins with the {position} that it had before")), "{said}");
+    // The log still has the record, byte for byte, and goes on from what was signed.
+    replay(&["prove", &position, "--head", "new.txt", "--out", "again.json"]);
+    let [proof, again] = ["proof.json", "again.json"].map(|file| std::fs::read(folder.path().join(file)).unwrap());
+    assert_eq!(proof, again);
+    head("after.txt", &[]);
+    replay(&["prove-consistency", "new.txt", "after.txt", "--out", "after.json"]);
+    check("check-consistency", "after.json");
+}
+
 /// The files of a folder in which one of these words can be read, by what they are called in it.
 fn files_with(folder: &Path, words: &[&[u8]]) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
