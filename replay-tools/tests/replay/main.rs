@@ -5,6 +5,7 @@
 mod business_rules;
 mod carried;
 mod evidence;
+mod export_person;
 mod exports;
 mod guide;
 mod many_tamperings;
@@ -13,6 +14,7 @@ mod notary;
 mod operations;
 mod parquet_readers;
 mod recorded_exports;
+mod served_notary;
 mod shop;
 mod snapshots;
 mod tampering;
