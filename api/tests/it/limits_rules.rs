@@ -160,6 +160,31 @@ async fn an_api_key_has_a_limit_of_its_own() {
     assert_eq!(from(&server, "203.0.113.9", ME).send().await.unwrap().status(), 200, "the address has used nothing");
 }
 
+#[tokio::test]
+async fn an_account_has_a_limit_of_its_own_over_all_its_sessions() {
+    let mut transport = limited("2/h", "10/m");
+    transport.rates = transport.rates.map(|rates| RateLimits { account: "4/h".parse().unwrap(), ..rates });
+    let server = Server::reached(transport).await;
+    let (ana, ben) = (server.person("ana@example.com").await, server.person("ben@example.com").await);
+    let ask = async |bearer: &str, address: &str| {
+        let response = from(&server, address, ME).bearer_auth(bearer).send().await.unwrap();
+        assert_eq!(said(&response, "ratelimit-policy"), r#""account";q=4;w=3600"#);
+        let (status, _, answer) = parts(response).await;
+        (status, code(&answer).to_owned())
+    };
+    let (answered, refused) = ((200, "none".to_owned()), (429, "RATE_LIMITED".to_owned()));
+    for expected in [&answered, &answered, &answered, &answered, &refused] {
+        assert_eq!(ask(&ana.access, "203.0.113.9").await, *expected);
+    }
+    let on_another_device = server.logged_in("ana@example.com").await;
+    assert_eq!(ask(&on_another_device.access, "203.0.113.10").await, refused, "from elsewhere, with another token, too");
+    assert_eq!(ask(&ben.access, "203.0.113.9").await, answered, "another account from the same address");
+    for _ in 0..2 {
+        let by_nobody = from(&server, "203.0.113.9", ME).send().await.unwrap();
+        assert_eq!(by_nobody.status(), 200, "the address has used nothing");
+    }
+}
+
 /// The id of an API key that may read the log, and the key.
 pub async fn api_key(server: &Server) -> (Value, String) {
     let input = json!({ "label": "a test", "permissions": ["VIEW_EVENTS"] });

@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod anomalies;
 mod as_of;
 mod audit;
 mod back_office;
@@ -33,6 +34,7 @@ mod process;
 mod read_only;
 mod rights;
 mod schema;
+mod serve_flags;
 mod server;
 mod shop;
 mod socket_rules;

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use api::access::Role;
+use api::{ServeConfig, access::Role};
 use chrono::Utc;
 use event_schemas::{CustomerId, PersonErased, PersonEvent, StreamId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    people::{PASSWORD, refusal},
+    people::{PASSWORD, one_input, refusal},
     persons_retention::{persons_of, write},
-    server::{Server, code},
+    server::{Server, code, config},
     shop::{ORDER, home, paid_order, tea},
 };
 
@@ -306,5 +306,49 @@ async fn who_was_erased_with_their_account_gets_no_key_again_by_what_they_still_
     assert_eq!(refused["data"]["cartUpdate"]["userErrors"][0]["code"], "PERSON_ERASED", "{refused}");
     let persons = persons_of(server.folder.path()).await;
     assert_eq!(persons.known_customer(&CustomerId::new(&customer).unwrap()).await, Ok(None), "no key was made");
+    assert_eq!(email_of(&server, &cart).await, Value::Null);
+}
+
+/// What a mutation about a person answers to an administrator of this name.
+async fn by(server: &Server, name: &str, mutation: &str, input: Value) -> Value {
+    let token = server.running.token(Role::Admin, Some(name), Duration::from_secs(600)).unwrap();
+    let kind = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
+    let body = json!({ "query": one_input(mutation, &kind, "person { state }"), "variables": { "i": input } }).to_string();
+    let answer: Value = server.post(body).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer.get("errors"), None, "{mutation}: {answer}");
+    answer["data"][mutation].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_is_turned_down_leaves_everything_and_can_be_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = ServeConfig { erasure_approval: true, ..config(folder.path()) };
+    let server = Server::configured(folder, rule).await;
+    let zofia = "zofia@example.com";
+    let (cart, person) = (guests_cart(&server, zofia).await, json!({ "email": zofia }));
+    let (ask, agree) = (json!({ "person": person, "reason": "case 7" }), json!({ "person": person }));
+    let reject = json!({ "person": person, "reason": "a lawsuit is near" });
+    let waiting = async || {
+        let query = "{ erasures(state: ERASURE_REQUESTED) { totalCount } }";
+        server.run(Some(Role::Admin), query, json!({})).await["data"]["erasures"]["totalCount"].clone()
+    };
+    let outcome = |payload: &Value| (refusal(payload).to_owned(), payload["person"]["state"].as_str().unwrap_or("-").to_owned());
+    let done = |state: &str| ("none".to_owned(), state.to_owned());
+    assert_eq!(refusal(&by(&server, "ben", "personErasureReject", reject.clone()).await), "ERASURE_NOT_REQUESTED");
+    assert_eq!(outcome(&by(&server, "ana", "personErase", ask.clone()).await), done("ERASURE_REQUESTED"));
+    assert_eq!(waiting().await, 1);
+
+    assert_eq!(outcome(&by(&server, "ben", "personErasureReject", reject).await), done("KEPT"));
+    assert_eq!(waiting().await, 0);
+    assert_eq!(email_of(&server, &cart).await, zofia);
+    let read = "query($e: String) { person(email: $e) { state data } }";
+    let told = server.run(Some(Role::Admin), read, json!({ "e": zofia })).await["data"]["person"].clone();
+    assert!(told["state"] == "KEPT" && told["data"].to_string().contains("Calle Mayor 1"), "{told}");
+    // What was turned down cannot be agreed to any more.
+    assert_eq!(refusal(&by(&server, "eve", "personErasureApprove", agree.clone()).await), "ERASURE_NOT_REQUESTED");
+    assert_eq!(email_of(&server, &cart).await, zofia);
+
+    assert_eq!(outcome(&by(&server, "ana", "personErase", ask).await), done("ERASURE_REQUESTED"));
+    assert_eq!(outcome(&by(&server, "ben", "personErasureApprove", agree).await), done("ERASED"));
     assert_eq!(email_of(&server, &cart).await, Value::Null);
 }

@@ -8,14 +8,14 @@ use std::{
 
 use serde_json::Value;
 
-fn daybook(folder: &Path) -> Command {
+pub fn daybook(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
     command.env("DAYBOOK_DATA", folder);
     command
 }
 
 /// A child process that is killed, as kill -9 does, when this goes: also when an assertion fails.
-struct Killed(Child);
+pub struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -29,13 +29,18 @@ fn serving(folder: &Path) -> (Killed, String) {
     served(daybook(folder))
 }
 
-fn served(mut command: Command) -> (Killed, String) {
-    command.args(["serve", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped());
+fn served(command: Command) -> (Killed, String) {
+    let (child, said) = opened(command, &[]);
+    (child, said["url"].as_str().unwrap().to_owned())
+}
+
+/// A shop that is served with these flags, and what it says once it is open.
+pub fn opened(mut command: Command, flags: &[&str]) -> (Killed, Value) {
+    command.args(["serve", "--listen", "127.0.0.1:0", "--json"]).args(flags).stdout(Stdio::piped());
     let mut child = Killed(command.spawn().unwrap());
     let mut line = String::new();
     BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let url = serde_json::from_str::<Value>(&line).unwrap()["url"].as_str().unwrap().to_owned();
-    (child, url)
+    (child, serde_json::from_str(&line).unwrap())
 }
 
 fn errors(output: &Output) -> String {

@@ -1,6 +1,6 @@
 //! graphql-transport-ws: order of messages, close codes, and what ends what.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::access::Role;
 use futures::{SinkExt, StreamExt};
@@ -11,7 +11,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-use crate::server::Server;
+use crate::{
+    server::Server,
+    shop::{ORDER, full_cart, tea},
+};
 
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
@@ -150,4 +153,59 @@ async fn a_socket_is_closed_when_its_token_ends() {
     // That an auditor looks is an event itself.
     assert_eq!(socket.next().await["payload"]["data"], json!({ "events": { "position": 1 } }));
     assert_eq!(tokio::time::timeout(Duration::from_secs(60), socket.next()).await.unwrap(), json!(4403));
+}
+
+impl Socket {
+    /// Reads until each of these operations was told of an event of this type; gives what was no event for anyone.
+    async fn told(&mut self, mut waiting: BTreeSet<String>, event_type: &str) -> Vec<Value> {
+        let mut others = Vec::new();
+        while !waiting.is_empty() {
+            let message = tokio::time::timeout(Duration::from_secs(60), self.next()).await.unwrap();
+            if message["payload"]["data"]["orderUpdated"]["type"] == event_type {
+                waiting.remove(message["id"].as_str().unwrap());
+            }
+            if message["type"] != "next" {
+                others.push(message);
+            }
+        }
+        others
+    }
+
+    /// Which operation is refused next, and why; what others are told of until then is passed over.
+    async fn refused(&mut self) -> Value {
+        loop {
+            let message = tokio::time::timeout(Duration::from_secs(60), self.next()).await.unwrap();
+            if message["type"] != "next" {
+                return json!([message["type"], message["id"], message["payload"][0]["extensions"]["code"]]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_operations_run_on_a_socket_and_one_more_begins_when_one_of_them_has_ended() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let cart = full_cart(&server, "TEA-100", 1, "EUR").await;
+    let placed = server.done(None, "cartCheckout", ORDER, json!({ "cartId": cart })).await;
+    // From the beginning, so that what happens is told of to each, however late its task begins.
+    let query = format!("subscription {{ orderUpdated(id: {}, fromPosition: 0) {{ type }} }}", placed["order"]["id"]);
+    let mut socket = Socket::ready(&server, None).await;
+    let hundred: BTreeSet<String> = (0..100).map(|id| id.to_string()).collect();
+    for id in &hundred {
+        socket.subscribe(id, &query).await;
+    }
+    socket.subscribe("one more", &query).await;
+    assert_eq!(socket.refused().await, json!(["error", "one more", "OPERATION_LIMIT"]));
+
+    let confirm = json!({ "paymentId": placed["payment"]["id"], "token": "sandbox_ok" });
+    server.done(None, "paymentConfirm", "order { status }", confirm).await;
+    assert_eq!(socket.told(hundred, "OrderPaymentReceived").await, Vec::<Value>::new(), "all of the hundred live on");
+
+    socket.send(json!({ "type": "complete", "id": "7" })).await;
+    socket.subscribe("one more", &query).await;
+    let others = socket.told(BTreeSet::from(["one more".to_owned()]), "OrderPaymentReceived").await;
+    assert_eq!(others, Vec::<Value>::new());
+    socket.subscribe("7", &query).await;
+    assert_eq!(socket.refused().await, json!(["error", "7", "OPERATION_LIMIT"]), "there was room for one");
 }

@@ -1,21 +1,37 @@
 //! Subscribers: they are told of everything once, in order, also after a break.
 
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use api::access::Role;
+use projections::{Runner, Views};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::{
     server::Server,
-    shop::{ORDER, full_cart, tea},
+    shop::{ORDER, full_cart, paid_order, tea},
     socket_rules::Socket,
 };
 
 impl Socket {
     /// The data of the next answer of an operation.
-    async fn data(&mut self) -> Value {
+    pub async fn data(&mut self) -> Value {
         let message = tokio::time::timeout(Duration::from_secs(60), self.next()).await.unwrap();
         assert_eq!(message["type"], "next", "{message}");
         message["payload"]["data"].clone()
+    }
+
+    /// The positions of the updates of an order from here on, up to the one at `last`.
+    async fn updates(&mut self, last: u64) -> Vec<u64> {
+        let mut heard: Vec<u64> = Vec::new();
+        while heard.last().is_none_or(|position| *position < last) {
+            let update = self.data().await["orderUpdated"].clone();
+            assert_eq!(update["order"]["status"], "PAID", "each comes with the order: {update}");
+            heard.push(update["position"].as_u64().unwrap());
+        }
+        heard
     }
 }
 
@@ -102,4 +118,90 @@ async fn a_server_that_stops_says_goodbye_to_its_sockets() {
     let mut socket = Socket::ready(&server, None).await;
     server.running.shutdown().await;
     assert_eq!(socket.next().await, json!(1001));
+}
+
+/// The views that whoever follows an order is told from.
+const FOLLOWED: [&str; 2] = ["orders", "payments"];
+
+fn views(folder: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(folder.join("views.db")).unwrap()
+}
+
+/// Which generation of each of these views is served.
+fn served(folder: &Path) -> Vec<u32> {
+    let sql = "SELECT generation FROM projections WHERE projection = ?1 AND serving";
+    FOLLOWED.iter().map(|view| views(folder).query_row(sql, [view], |row| row.get(0)).unwrap()).collect()
+}
+
+/// Begins to build these views anew in a shop that is closed. Until the trigger is gone no event gets into a new generation, so
+/// that the building takes as long as the test wants, as it does over a long log.
+async fn begin_rebuild(folder: &Path) {
+    let hold = "CREATE TRIGGER held BEFORE UPDATE ON projections WHEN NOT NEW.serving BEGIN SELECT RAISE(ABORT, 'held'); END";
+    views(folder).execute_batch(hold).unwrap();
+    let url = |name: &str| format!("sqlite:{}", folder.join(name).display());
+    let log = event_store::open(&url("events.db")).await.unwrap();
+    let runner = Runner::start(log, Views::open(&url("views.db")).unwrap(), projections::ALL).await.unwrap();
+    for view in FOLLOWED {
+        runner.rebuild(view).await.unwrap();
+    }
+    runner.stop().await;
+}
+
+/// Whether each of these views is in a state.
+async fn are(server: &Server, state: &str) -> bool {
+    let told = server.run(Some(Role::Admin), "{ projections { name state } }", json!({})).await["data"]["projections"].clone();
+    let is = |view: &&str| told.as_array().unwrap().contains(&json!({ "name": view, "state": state }));
+    FOLLOWED.iter().all(is)
+}
+
+/// Writes something down about an order, which is one update of it: its position.
+async fn note(server: &Server, order: &str) -> u64 {
+    let input = json!({ "orderId": order, "note": uuid::Uuid::now_v7().to_string() });
+    server.done(Some(Role::Support), "orderNoteAdd", "order { id }", input).await["position"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_follows_an_order_while_its_views_are_built_anew_hears_of_everything_once() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 10).await;
+    let order = paid_order(&server, "TEA-100", 1).await["order"]["id"].as_str().unwrap().to_owned();
+    let follow = async |server: &Server, from: u64| {
+        let mut socket = Socket::ready(server, None).await;
+        let wanted = "{ position order { status } }";
+        socket.subscribe("1", &format!("subscription {{ orderUpdated(id: \"{order}\", fromPosition: {from}) {wanted} }}")).await;
+        socket
+    };
+    let mut noted = vec![note(&server, &order).await];
+    let mut heard = follow(&server, 0).await.updates(noted[0]).await;
+    // Nobody hears of this one as it happens.
+    noted.push(note(&server, &order).await);
+    let Server { running, folder, .. } = server;
+    running.shutdown().await;
+    let before = served(folder.path());
+    begin_rebuild(folder.path()).await;
+
+    let server = Server::reopen(folder).await;
+    let mut socket = follow(&server, *heard.last().unwrap()).await;
+    for _ in 0..3 {
+        noted.push(note(&server, &order).await);
+        paid_order(&server, "TEA-100", 1).await;
+    }
+    heard.extend(socket.updates(*noted.last().unwrap()).await);
+    assert!(are(&server, "REBUILDING").await && served(server.folder.path()) == before, "all of it came from the old ones");
+    views(server.folder.path()).execute_batch("DROP TRIGGER held").unwrap();
+    let begun = Instant::now();
+    while !are(&server, "LIVE").await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the new generations do not serve");
+        noted.push(note(&server, &order).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let after = served(server.folder.path());
+    assert!(after.iter().zip(&before).all(|(after, before)| after > before), "{before:?} {after:?}");
+    noted.push(note(&server, &order).await);
+    heard.extend(socket.updates(*noted.last().unwrap()).await);
+
+    assert!(heard.is_sorted_by(|one, next| one < next), "each once, in order: {heard:?}");
+    assert!(noted.iter().all(|position| heard.contains(position)), "{noted:?} {heard:?}");
+    let anew = follow(&server, 0).await.updates(*noted.last().unwrap()).await;
+    assert_eq!(heard, anew, "whoever begins now is told of the same");
 }
