@@ -2,8 +2,7 @@
 
 use async_graphql::{Context, Error, ID, InputObject, Object};
 use domain::{
-    CartLineChange, Checkout, CheckoutRefusal, CreateCart, Decision, InTurn, QuantityChange, SetAvailableLines, SetCartDetails,
-    SetCartLines,
+    CartLineChange, Checkout, CreateCart, Decision, InTurn, QuantityChange, SetAvailableLines, SetCartDetails, SetCartLines,
 };
 use engine::Outcome;
 use event_schemas::{
@@ -339,25 +338,21 @@ impl CartMutation {
         #[graphql(desc = "The cart.")] input: CartCheckoutInput,
     ) -> Result<CartCheckoutPayload, Error> {
         let cart_id = crate::graphql::global_id::decode::<CartId>(Kind::Cart, &input.cart_id);
-        let erased = match cart_id {
-            Some(cart_id) => personal::is_erased(ctx, cart_id).await?,
-            None => false,
+        let missing = match cart_id {
+            Some(cart_id) => personal::erased_of_cart(ctx, cart_id).await?,
+            None => None,
         };
         let outcome = carry_out(ctx, "cartCheckout", input, |input, outside| {
             let (order_id, cart_id) = (OrderId(outside.new_id()), read_input::id(Kind::Cart, &input.cart_id, &["cartId"])?);
-            // Who was entered and was erased meanwhile has to be entered again.
-            let checkout = if erased {
-                Err(CheckoutRefusal::EmailMissing.into())
-            } else {
-                Ok(Checkout {
-                    cart_id,
-                    order_id,
-                    number: order_id.number(),
-                    payment_id: PaymentId(outside.new_id()),
-                    now: outside.now,
-                    config: outside.config.clone(),
-                })
+            let checkout = Checkout {
+                cart_id,
+                order_id,
+                number: order_id.number(),
+                payment_id: PaymentId(outside.new_id()),
+                now: outside.now,
+                config: outside.config.clone(),
             };
+            let checkout = missing.map_or(Ok(checkout), |missing| Err(missing.into()));
             Ok(outside.reaching(Permission::EditOrders, Thing::Cart(cart_id), Looked(checkout)))
         });
         let outcome = match outcome.await? {

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Error};
-use domain::{Account, Cart, Change, Decision, PersonRefusal, Refusal, World};
+use domain::{Account, Cart, Change, CheckoutRefusal, Decision, PersonRefusal, Refusal, World};
 use event_schemas::{
     CartId, CommerceEvent, CustomerId, OrderEvent, OrderId, PersonErased, PersonEvent, PersonId, Personal, Recorded, StreamId,
 };
@@ -185,24 +185,27 @@ pub(crate) async fn person_of_order(
     Ok(None)
 }
 
-/// Whether what was entered in a cart of the caller's can no longer be read, so that no parcel can go there.
+/// What of a cart of the caller's is missing since whom it is about was erased: it has to be entered again.
 ///
 /// # Errors
 /// When the log or the vault fails.
-pub(crate) async fn is_erased(ctx: &Context<'_>, id: CartId) -> Result<bool, Error> {
+pub(crate) async fn erased_of_cart(ctx: &Context<'_>, id: CartId) -> Result<Option<CheckoutRefusal>, Error> {
     let shop = ctx.data::<Arc<Shop>>()?;
     let cart = cart(shop, id).await?;
-    let Cart::Open(open) = &cart else { return Ok(false) };
+    let Cart::Open(open) = &cart else { return Ok(None) };
     if !reaches(ctx, cart.customer_id(), Permission::EditOrders)? {
-        return Ok(false);
+        return Ok(None);
     }
     let email = open.email.as_ref().and_then(Personal::person);
-    for person in email.into_iter().chain(open.shipping_address.as_ref().and_then(Personal::person)) {
-        if !shop.persons.is_readable(person).await.map_err(|error| problem::fault(&error))? {
-            return Ok(true);
+    let address = open.shipping_address.as_ref().and_then(Personal::person);
+    for (person, missing) in [(email, CheckoutRefusal::EmailMissing), (address, CheckoutRefusal::ShippingAddressMissing)] {
+        if let Some(person) = person
+            && !shop.persons.is_readable(person).await.map_err(|error| problem::fault(&error))?
+        {
+            return Ok(Some(missing));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn reaches(ctx: &Context<'_>, owner: Option<&CustomerId>, everyones: Permission) -> Result<bool, Error> {

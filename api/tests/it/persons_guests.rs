@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    shop::{paid_order, tea},
+    shop::{full_cart, home, paid_order, tea},
 };
 
 const PERSON: &str = "person { ids state } warnings { code message }";
@@ -83,4 +83,21 @@ async fn a_look_at_what_was_erased_is_no_look_at_a_person() {
     let entries = server.entries_of("support", 1).await;
     let [entry] = entries.as_slice() else { panic!("only what could be seen is written down: {entries:?}") };
     assert_eq!(entry["fields"], json!(["email"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_of_a_cart_is_entered_again_part_by_part_before_it_is_bought() {
+    let server = Server::start().await;
+    tea(&server, "TEA-100", "4.50", "EUR", 5).await;
+    let cart = full_cart(&server, "TEA-100", 1, "EUR").await;
+    let erased = erase(&server, json!({ "email": "ana@example.com" })).await;
+    assert_eq!(erased["person"]["state"], "ERASED", "{erased}");
+    let checkout = async || server.mutate(None, "cartCheckout", "order { id }", json!({ "cartId": cart })).await;
+    assert_eq!(checkout().await["userErrors"][0]["code"], "EMAIL_REQUIRED");
+    let email = json!({ "cartId": cart, "email": "ben@example.com" });
+    server.done(None, "cartUpdate", "cart { email }", email).await;
+    assert_eq!(checkout().await["userErrors"][0]["code"], "SHIPPING_ADDRESS_REQUIRED", "nobody can read the old one");
+    server.done(None, "cartUpdate", "cart { email }", json!({ "cartId": cart, "shippingAddress": home() })).await;
+    let bought = checkout().await;
+    assert!(bought["order"]["id"].is_string() && bought["userErrors"] == json!([]), "{bought}");
 }
