@@ -187,7 +187,10 @@ async fn must_be_there(log: &dyn Log, from: Position, to: Position) -> Result<()
 /// earlier export, if anything.
 fn must_be_free(out: &Path, resume: bool) -> Result<Option<PathBuf>, Failure> {
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::metadata(folder).map_err(Failure::file(folder))?;
+        let about = std::fs::metadata(folder).map_err(Failure::file(folder))?;
+        if !about.is_dir() {
+            return Err(Failure::file(folder)(std::io::ErrorKind::NotADirectory.into()));
+        }
     }
     let found = [out.to_owned(), part_of(out)].into_iter().find(|path| path.exists());
     if let Some(found) = &found

@@ -54,8 +54,10 @@ impl ExportPersonArgs {
         // Made before it is written down that it was handed out: a file that cannot be made hands out nothing.
         let file = self.out.as_deref().map(new_file).transpose()?;
         let handed_out = self.hand_out(told, file.as_ref()).await;
-        if let (Err(_), Some(path)) = (&handed_out, &self.out) {
-            std::fs::remove_file(path).map_err(Failure::file(path))?;
+        if let (Err(_), Some(path)) = (&handed_out, &self.out)
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            eprintln!("daybook-replay: {} is not whole and could not be removed: {error}", path.display());
         }
         handed_out
     }

@@ -23,6 +23,7 @@ async fn an_export_is_written_down_with_who_and_why_when_asked_and_is_not_in_its
     assert_eq!((&verified["ok"], &verified["events"]), (&json!(true), &json!(27)), "{verified}");
     // It is there, so it is not made again, and that is not written down.
     assert!(desk.refusal(&["export", "--out", "all.jsonl", "--record-as", "ben"]).contains("is there already"));
+    desk.refusal(&["export", "--out", "all.jsonl/all.jsonl", "--record-as", "ben"]);
     assert!(desk.refusal(&["export", "--out", "nowhere/all.jsonl", "--record-as", "ben"]).contains("nowhere is not there"));
     // Nobody has asked for it: nothing is written.
     desk.text(&["export", "--out", "more.jsonl"]);
