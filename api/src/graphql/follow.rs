@@ -19,6 +19,9 @@ const CHUNK: usize = 500;
 /// How long to wait before reading on after something happened, so that a busy log is read in chunks.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How long to wait before it is looked again for what seldom happens.
+const SELDOM: Duration = Duration::from_millis(500);
+
 /// The whole log after a position: events that have happened, then events as they happen.
 pub(crate) fn log(shop: Arc<Shop>, from: Position) -> impl Stream<Item = Result<Recorded, ReadError>> {
     let state = (shop.head.clone(), VecDeque::new(), from);
@@ -57,6 +60,8 @@ pub(crate) fn anomalies(shop: Arc<Shop>, from: Position) -> impl Stream<Item = R
                 let applied = moved.borrow_and_update().position_of(&[&projections::ANOMALIES]);
                 if applied <= at {
                     wait(&mut moved).await?;
+                    // Days are judged once a day, and the view moves with every event.
+                    tokio::time::sleep(SELDOM).await;
                     continue;
                 }
                 match shop.views.read(move |reader| reader.anomalies_between(at, applied)).await {

@@ -137,8 +137,9 @@ impl Root {
         }))
     }
 
-    /// Days that turn out to be out of the ordinary, and those that are judged otherwise than before because orders came late.
-    /// A day is judged when the first event of a later one arrives.
+    /// Days whose orders or revenue turn out to be out of the ordinary, and those that are judged anew because orders came late
+    /// and still are. One that turns out to be ordinary after all is not told: it is no longer in `anomalies`. A day is judged
+    /// when the first order or cart of another one arrives.
     #[graphql(guard = "Permission::ViewSales", visible = "sees::sales")]
     async fn anomaly_raised(
         &self,

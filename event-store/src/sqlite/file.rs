@@ -162,8 +162,8 @@ impl File {
         }
         Err(self.unavailable(format!(
             "the file has {names} names (hard links), and whoever writes it through one of them loses what was written through \
-             another; while nobody has it open, remove all but one of them (`find -samefile` finds them): the one with a file \
-             beside it that ends in -wal, if there is such a file"
+             another; while nobody has it open, keep the name that has a file beside it which ends in -wal, if one has, and \
+             remove the others (`find -samefile` finds them); if several have one, copy all of these files away first"
         )))
     }
 
