@@ -13,7 +13,7 @@ use event_store::{Log, Moment, PastLog};
 
 use crate::{
     Counted, Failure, Format, LogUrl, Manifest, Progress, RecordArgs, Report, Selection, Tree,
-    export_file::{FORMAT, schema_digests},
+    export_file::{FORMAT, must_have_folder, schema_digests},
     export_log::sha256,
     export_sink::{Sink, part_of, reopen},
     export_source::Source,
@@ -186,12 +186,7 @@ async fn must_be_there(log: &dyn Log, from: Position, to: Position) -> Result<()
 /// Refuses a file in a folder that is not there, and a file that is there unless it is to be gone on with. What is there of an
 /// earlier export, if anything.
 fn must_be_free(out: &Path, resume: bool) -> Result<Option<PathBuf>, Failure> {
-    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let about = std::fs::metadata(folder).map_err(Failure::file(folder))?;
-        if !about.is_dir() {
-            return Err(Failure::file(folder)(std::io::ErrorKind::NotADirectory.into()));
-        }
-    }
+    must_have_folder(out)?;
     let found = [out.to_owned(), part_of(out)].into_iter().find(|path| path.exists());
     if let Some(found) = &found
         && !resume

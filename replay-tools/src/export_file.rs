@@ -199,6 +199,14 @@ impl Manifest {
     }
 }
 
+/// Refuses a file in a folder that is not there.
+pub(crate) fn must_have_folder(out: &Path) -> Result<(), Failure> {
+    match out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => Err(Failure::Refused(format!("there is no folder {}: make it, or name another file", folder.display()))),
+        None => Ok(()),
+    }
+}
+
 /// A path with a suffix to its last name.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

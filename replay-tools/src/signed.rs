@@ -45,7 +45,11 @@ impl KeyArgs {
     /// What a head says, once it was checked; a key must have been given.
     pub(crate) fn check<'a>(&self, head: &'a SignedCheckpoint) -> Result<&'a Checkpoint, Failure> {
         let known = self.known()?;
-        let known = known.ok_or_else(|| Failure::Refused("give --verifier-key, to know whom to believe".to_owned()))?;
+        let known = known.ok_or_else(|| {
+            Failure::Refused(
+                "give --verifier-key, or --verifier-keys with the list of a shop, to know whom to believe".to_owned(),
+            )
+        })?;
         known.check(head).map_err(|error| Failure::Refused(format!("the head of {} events: {error}", head.unchecked().size)))
     }
 }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Failure, Head, LogUrl, Progress, Report, Verification,
-    export_file::beside,
+    export_file::{beside, must_have_folder},
     json, open, rebuild,
     signed::{KeyArgs, digests_of, heads_of, not_whole, path_text, signing_key},
     verify,
@@ -62,6 +62,7 @@ pub struct EvidenceArgs {
 
 impl EvidenceArgs {
     pub(crate) async fn run(self) -> Result<Report, Failure> {
+        must_have_folder(&self.out)?;
         // The heads are read before the end of the log is: what is signed meanwhile is not beyond it.
         let mut heads = Vec::new();
         for file in &self.heads {

@@ -16,6 +16,8 @@ mod snapshots;
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::BufReader,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,6 +25,7 @@ use std::{
 use clap::Args;
 use event_schemas::Position;
 use event_store::{Log, ReadError, end_of};
+use serde::Deserialize;
 
 use self::{
     continuity::Continuity,
@@ -60,7 +63,7 @@ pub struct VerifyArgs {
     /// Of a run behind a head: compare also the snapshots that were taken before it, for which their streams are read again.
     #[arg(long, env = "DAYBOOK_ALL_SNAPSHOTS")]
     all_snapshots: bool,
-    /// Write what was verified and found to this file as well, as JSON.
+    /// Write what was verified and found to this file as well, as JSON, in the place of an earlier report.
     #[arg(long, env = "DAYBOOK_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
     /// Read and decode everything first, and say how fast the run was beside that.
@@ -71,6 +74,7 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     /// Verifies. A damaged export is a finding like any other, and what can be read before the damage is verified as well.
     pub(crate) async fn run(self) -> Result<Report, Failure> {
+        self.report.as_deref().map_or(Ok(()), must_be_replaceable)?;
         let (verification, log) = match open_beginning(&self.log.log).await {
             Ok((log, damage)) => (self.verify_beginning(&log, damage).await?, Some(log.id())),
             Err(Failure::Read(ReadError::Damaged { position, reason })) => (Verification::broken_off(position, reason), None),
@@ -106,6 +110,27 @@ impl VerifyArgs {
         verification.pace = baseline.map(|baseline| Pace::of(verification.events, verification.seconds, baseline));
         Ok(verification)
     }
+}
+
+/// A report takes the place of an earlier one, and of nothing else: a slip of the pen must not cost a log or a key.
+fn must_be_replaceable(file: &Path) -> Result<(), Failure> {
+    if !file.is_file() {
+        return Ok(());
+    }
+    let there = BufReader::new(File::open(file).map_err(Failure::file(file))?);
+    if serde_json::from_reader::<_, EarlierReport>(there).is_ok() {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!("{} is there already, and no report of verify: name another file", file.display())))
+}
+
+/// What every report has.
+#[derive(Deserialize)]
+struct EarlierReport {
+    #[serde(rename = "daybook_replay")]
+    _by: String,
+    #[serde(rename = "rules_checked")]
+    _rules: Vec<String>,
 }
 
 fn write(file: &Path, report: &serde_json::Value) -> Result<(), Failure> {

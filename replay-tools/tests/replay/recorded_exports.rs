@@ -24,7 +24,7 @@ async fn an_export_is_written_down_with_who_and_why_when_asked_and_is_not_in_its
     // It is there, so it is not made again, and that is not written down.
     assert!(desk.refusal(&["export", "--out", "all.jsonl", "--record-as", "ben"]).contains("is there already"));
     desk.refusal(&["export", "--out", "all.jsonl/all.jsonl", "--record-as", "ben"]);
-    assert!(desk.refusal(&["export", "--out", "nowhere/all.jsonl", "--record-as", "ben"]).contains("nowhere is not there"));
+    assert!(desk.refusal(&["export", "--out", "nowhere/all.jsonl", "--record-as", "ben"]).contains("there is no folder nowhere"));
     // Nobody has asked for it: nothing is written.
     desk.text(&["export", "--out", "more.jsonl"]);
     assert_eq!(desk.json(&["verify"])["events"], json!(27));
@@ -42,4 +42,20 @@ async fn an_export_that_cannot_be_written_down_is_not_made() {
     desk.refusal(&["export", "--log", "jsonl:shop.jsonl", "--out", "a.jsonl", "--record-as", "ana"]);
     assert!(!desk.path("a.jsonl").exists());
     assert_eq!(desk.json(&["verify"])["events"], json!(25));
+}
+
+#[tokio::test]
+async fn a_report_takes_the_place_of_an_earlier_report_and_of_nothing_else() {
+    let desk = Desk::with_three_orders().await;
+    for _ in 0..2 {
+        desk.text(&["verify", "--report", "report.json"]);
+    }
+    desk.text(&["export", "--out", "all.jsonl"]);
+    std::fs::write(desk.path("heads.txt"), "what was signed").unwrap();
+    for name in ["events.db", "heads.txt", "all.jsonl", "all.jsonl.manifest.json"] {
+        let before = std::fs::read(desk.path(name)).unwrap();
+        assert!(desk.refusal(&["verify", "--report", name]).contains("no report of verify"), "{name}");
+        assert!(std::fs::read(desk.path(name)).unwrap() == before, "{name}");
+    }
+    assert!(desk.refusal(&["evidence-pack", "--out", "nowhere/pack.zip"]).contains("there is no folder nowhere"));
 }
