@@ -1,6 +1,6 @@
 //! The command line: verbs, flags, and what each prints.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt::Display, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use event_schemas::Timestamp;
@@ -225,6 +225,16 @@ pub enum KeysVerb {
 /// A failure, as the operator reads it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Prints what a verb has done. That stays done when it cannot be printed, as on a full disk, and whoever asked is told so.
+///
+/// # Errors
+/// If it cannot be printed.
+pub(crate) fn say(done: impl Display) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let said = writeln!(out, "{done}").and_then(|()| out.flush());
+    said.map_err(|error| format!("it was done, but what there is to say of it could not be printed: {error}").into())
+}
+
 /// Runs one verb; the exit code is 0 only on success.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.verb {
@@ -255,7 +265,7 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         let server = crate::start(ServeConfig::from(args)).await?;
         // Before anyone can know that the shop is open: without this, the signal would end the process.
         let stopped = stop_signal()?;
-        println!("{}", opened(&server, json, demo).await?);
+        say(opened(&server, json, demo).await?)?;
         stopped.await;
         server.shutdown().await;
         Ok(())
@@ -363,11 +373,10 @@ fn token(args: TokenArgs) -> Result<(), Failure> {
     let (token, expires_at) = accounts::operator_token(&keys, args.role, args.subject.as_deref(), args.ttl, now)?;
     if args.shop.json {
         let expires_at = event_schemas::rfc3339(expires_at);
-        println!("{}", serde_json::json!({ "token": token, "role": args.role.name(), "expires_at": expires_at }));
+        say(serde_json::json!({ "token": token, "role": args.role.name(), "expires_at": expires_at }))
     } else {
-        println!("{token}");
+        say(token)
     }
-    Ok(())
 }
 
 fn rotate_keys(shop: ShopArgs) -> Result<(), Failure> {
@@ -375,17 +384,15 @@ fn rotate_keys(shop: ShopArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let kid = runtime.block_on(async { Ok::<_, Failure>(keys(&shop, now).await?.rotate(now).await?) })?;
     if shop.json {
-        println!("{}", serde_json::json!({ "kid": kid }));
+        say(serde_json::json!({ "kid": kid }))
     } else {
-        println!("Tokens are signed with the key {kid} from now on.");
+        say(format!("Tokens are signed with the key {kid} from now on."))
     }
-    Ok(())
 }
 
 fn permissions() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    print!("{}", runtime.block_on(crate::graphql::permission_matrix()));
-    Ok(())
+    say(runtime.block_on(crate::graphql::permission_matrix()).trim_end())
 }
 
 fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
@@ -397,9 +404,9 @@ fn rotate_notary(shop: ShopArgs) -> Result<(), Failure> {
         Ok::<_, Failure>(notary::rotate(&vault, &*event_store::open_read_only(&url).await?).await?)
     })?;
     if shop.json {
-        println!("{}", serde_json::json!(known));
+        say(serde_json::json!(known))?;
     } else if let Some(current) = known.keys.first() {
-        println!("Heads of the log are signed with this key from now on:\n{}", current.key);
+        say(format!("Heads of the log are signed with this key from now on:\n{}", current.key))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use vault::{Rekeyed, VaultError, VaultKey};
 
 use crate::{
     accounts,
-    cli::ShopArgs,
+    cli::{ShopArgs, say},
     data_folder::{DataFolder, FolderUse},
 };
 
@@ -67,11 +67,10 @@ async fn copy(shop: &ShopArgs, to: &str) -> Result<(), Failure> {
     let vault = accounts::open_vault(&folder, shop.vault.as_deref(), shop.events.as_deref()).await?;
     let (_, entries) = vault.copy_to(to, accounts::vault_key(&folder)?).await.map_err(accounts::AccountsError::from)?;
     if shop.json {
-        println!("{}", serde_json::json!({ "entries": entries }));
+        say(serde_json::json!({ "entries": entries }))
     } else {
-        println!("{entries} entries were copied. Serve the shop with --vault there from now on, and remove the old vault.");
+        say(format!("{entries} entries were copied. Serve the shop with --vault there from now on, and remove the old vault."))
     }
-    Ok(())
 }
 
 async fn rekey(shop: &ShopArgs, file: &Path) -> Result<(), Failure> {
@@ -91,15 +90,14 @@ async fn rekey(shop: &ShopArgs, file: &Path) -> Result<(), Failure> {
         );
     }
     if shop.json {
-        println!("{}", serde_json::json!({ "entries": entries, "not_cleaned": not_cleaned }));
+        say(serde_json::json!({ "entries": entries, "not_cleaned": not_cleaned }))
     } else {
-        println!(
+        say(format!(
             "{entries} entries are sealed with the key in {} now. Put it in the place of vault.key, or its content into \
              DAYBOOK_VAULT_KEY, on every node; keep the old one only as long as backups need it.",
             file.display()
-        );
+        ))
     }
-    Ok(())
 }
 
 /// Why the key was not replaced, or that nobody knows: then neither key may be thrown away.

@@ -26,7 +26,7 @@ pub enum AuditRefusal {
     #[error("a reader is 1 to {MAX_NAME_CHARS} printable characters, and no address of the network")]
     InvalidReader,
     /// A text is empty or too long, or not of its form.
-    #[error("the {field} is not of its form")]
+    #[error("the {field} is not of its form{}", if *field == "reason" { ": 1 to 64 letters, digits and -_.:/#" } else { "" })]
     InvalidText {
         /// The part of the event.
         field: &'static str,

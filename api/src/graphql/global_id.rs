@@ -100,12 +100,14 @@ pub(crate) fn customer(text: &str) -> Result<CustomerId, InvalidId> {
     }
 }
 
-/// An order, by its own id or by the API's.
+/// An order, by its own id, by the name of its stream, or by the API's id.
 ///
 /// # Errors
-/// If it is neither.
-pub(crate) fn order(text: &str) -> Result<OrderId, InvalidId> {
-    decode(Kind::Order, &ID(text.to_owned())).map_or_else(|| text.parse(), Ok)
+/// If it is none of these.
+pub(crate) fn order(text: &str) -> Result<OrderId, String> {
+    let own = || text.strip_prefix("order/").unwrap_or(text).parse().ok();
+    let wrong = || format!("{text} is no id of an order, neither of the API nor, a UUID, of the log");
+    decode(Kind::Order, &ID(text.to_owned())).or_else(own).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use vault::Persons;
 
 use crate::{
     accounts,
-    cli::ShopArgs,
+    cli::{ShopArgs, say},
     data_folder::{DataFolder, DataFolderError, FolderUse},
     import::{ImportSource, Progress, Reconciliation, import},
     lost_vault, start_logging,
@@ -57,9 +57,9 @@ pub fn run(args: ImportArgs) -> Result<(), Failure> {
         }
     };
     if args.shop.json {
-        println!("{}", reconciliation.to_json());
+        say(reconciliation.to_json())?;
     } else {
-        print!("{reconciliation}");
+        say(reconciliation.to_string().trim_end())?;
     }
     // The past of another system has rows that no event can be made of; a merchant's own rows are wishes.
     match reconciliation.unrepresented().len() {

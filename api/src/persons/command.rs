@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ServeConfig, StartError,
-    cli::ShopArgs,
+    cli::{ShopArgs, say},
     data_folder::DataFolderError,
     graphql::global_id,
     persons::{self, Found, Others, Reader, Whom},
@@ -64,6 +63,9 @@ pub enum PersonVerb {
         /// The file, which must not be there yet; standard output unless given
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Why, as the reference of a ticket or a case: 1 to 64 letters, digits and -_.:/#
+        #[arg(long, value_name = "REFERENCE")]
+        reason: Option<String>,
     },
     /// Erase a person for ever
     Erase {
@@ -131,6 +133,9 @@ impl Who {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Who takes somebody's data along, and why.
+type By<'a> = (&'a str, Option<String>);
+
 /// Does it, on a shop that is not served.
 ///
 /// # Errors
@@ -170,7 +175,9 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
     let actor = args.by.as_ref().map_or_else(|| "admin".to_owned(), |name| format!("admin:{name}"));
     let (by, needs_approval) = (actor.clone(), shop.erasure_approval);
     let (who, command) = match args.verb {
-        PersonVerb::Export { who, out } => return export(shop, &persons::find(shop, &who.whom()?).await?, out, &actor).await,
+        PersonVerb::Export { who, out, reason } => {
+            return export(shop, &persons::find(shop, &who.whom()?).await?, out, (&actor, reason)).await;
+        }
         PersonVerb::Erase { who, reason } => (who, PersonCommand::Erase { by, reason, customer_id: None, needs_approval }),
         PersonVerb::Approve { who } => (who, PersonCommand::Approve { by }),
         PersonVerb::Hold { who, name, reason } => (who, PersonCommand::PlaceHold { name, reason }),
@@ -186,6 +193,7 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
         }
         others = persons::others_under_same_address(shop, &found).await?;
     }
+    let asked = matches!(command, PersonCommand::Erase { .. });
     let ids: Vec<_> = found.persons.iter().copied().collect();
     let decision = ChangePersons { persons: ids.clone(), customers: found.customer_of.clone(), command };
     let outcome = shop.engine.submit(decision, metadata(shop, actor)).await?;
@@ -198,8 +206,7 @@ async fn done(workshop: &Workshop, args: PersonArgs) -> Result<(), Failure> {
         "hasUnsealed": found.plain,
         "keptUnderSameAddress": others.persons.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
-    println!("{}", if args.shop.json { answer.to_string() } else { in_words(&found, erased.len(), &others) });
-    Ok(())
+    say(if args.shop.json { answer.to_string() } else { in_words(&found, erased.len(), asked, &others) })
 }
 
 fn must_be_one(found: &Found) -> Result<(), Failure> {
@@ -207,9 +214,10 @@ fn must_be_one(found: &Found) -> Result<(), Failure> {
     if found.is_several() { Err(format!("these are several customers: {}", customers.join(", ")).into()) } else { Ok(()) }
 }
 
-fn in_words(found: &Found, erased: usize, others: &Others) -> String {
+fn in_words(found: &Found, erased: usize, asked: bool, others: &Others) -> String {
     let keys = |count| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
     let done = match (erased, found.plain) {
+        (0, _) if asked => format!("recorded for {}: it is erased once somebody else approves.", keys(found.persons.len())),
         (0, _) => format!("recorded for {}.", keys(found.persons.len())),
         (_, true) => format!("{} destroyed. Some of it was recorded before it was sealed: that stays readable.", keys(erased)),
         (_, false) => format!("{} destroyed: nothing that was sealed for them can be read any more.", keys(erased)),
@@ -220,7 +228,8 @@ fn in_words(found: &Found, erased: usize, others: &Others) -> String {
     }
 }
 
-async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &str) -> Result<(), Failure> {
+/// Hands out everything about somebody, by whom and why.
+async fn export(shop: &Shop, found: &Found, out: Option<PathBuf>, by: By<'_>) -> Result<(), Failure> {
     if persons::is_unknown(shop, found).await? {
         return Err("nothing is known about such a person".into());
     }
@@ -229,11 +238,16 @@ async fn export(shop: &Arc<Shop>, found: &Found, out: Option<PathBuf>, actor: &s
     let text = serde_json::to_string_pretty(&copy)? + "\n";
     // All that can fail comes before it is written down that it was handed out, but for the writing itself.
     let file = out.map(|path| new_file(&path).map(|file| (file, path))).transpose()?;
-    let handed_out = hand_out(shop, found, &text, file.as_ref().map(|(file, _)| file), actor).await;
-    if let (Err(_), Some((_, path))) = (&handed_out, &file)
-        && let Err(error) = std::fs::remove_file(path)
-    {
-        tracing::warn!(%error, file = %path.display(), "the file that is not whole could not be removed");
+    let handed_out = hand_out(shop, found, &text, file.as_ref().map(|(file, _)| file), by).await;
+    let Some((_, path)) = &file else { return handed_out };
+    let shown = path.display();
+    match &handed_out {
+        Ok(()) => eprintln!("everything about them is in {shown}, which only you can read"),
+        Err(_) => {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::warn!(%error, file = %shown, "the file that is not whole could not be removed");
+            }
+        }
     }
     handed_out
 }
@@ -252,26 +266,25 @@ fn new_file(path: &Path) -> Result<File, Failure> {
 }
 
 /// Writes down that somebody's data is handed out, and hands it out.
-async fn hand_out(shop: &Shop, found: &Found, text: &str, file: Option<&File>, actor: &str) -> Result<(), Failure> {
+async fn hand_out(shop: &Shop, found: &Found, text: &str, file: Option<&File>, (actor, reason): By<'_>) -> Result<(), Failure> {
     for whom in found.names() {
         let export = DataExported {
             exporter: actor.to_owned(),
             what: format!("person/{whom}"),
             format: "json".to_owned(),
-            reason: None,
+            reason: reason.clone(),
             from_position: None,
             to_position: None,
         };
         shop.audit_log.exported(export).await?;
     }
     match file {
-        None => io::stdout().write_all(text.as_bytes())?,
+        None => say(text.trim_end()),
         Some(mut file) => {
             file.write_all(text.as_bytes())?;
-            file.sync_all()?;
+            Ok(file.sync_all()?)
         }
     }
-    Ok(())
 }
 
 fn metadata(shop: &Shop, actor: String) -> Metadata {

@@ -52,7 +52,7 @@ async fn recorded(folder: &Path, event_type: &str) -> Vec<Recorded> {
 async fn a_person_is_handed_out_once_into_a_file_of_its_own_and_it_is_written_down() {
     let (shop, orders) = closed_shop(1).await;
     let (folder, file) = (shop.path(), shop.path().join("ana.json"));
-    let export = ["export", "--order", &orders[0], "--as", "ben", "--out", file.to_str().unwrap()];
+    let export = ["export", "--order", &orders[0], "--as", "ben", "--reason", "CASE-9", "--out", file.to_str().unwrap()];
     done(folder, &export);
     let text = std::fs::read_to_string(&file).unwrap();
     let copy: Value = serde_json::from_str(&text).unwrap();
@@ -70,11 +70,17 @@ async fn a_person_is_handed_out_once_into_a_file_of_its_own_and_it_is_written_do
     assert!(refused(folder, &failed).contains("cannot be written"));
     let exports = recorded(folder, "DataExported").await;
     assert_eq!(exports.len(), 1, "what was not handed out is not written down as if it were");
-    assert!(exports[0].event.payload.contains("admin:ben"), "{}", exports[0].event.payload);
+    let told = &exports[0].event.payload;
+    assert!(told.contains("admin:ben") && told.contains("CASE-9"), "{told}");
+    let why = ["export", "--order", &orders[0], "--reason", "Ana asked"];
+    assert!(refused(folder, &why).contains("1 to 64 letters"));
     // The same by the order's id in the log, and to the terminal.
     let stream = copy["streams"].as_array().unwrap().iter().find_map(|stream| stream["stream"].as_str()?.strip_prefix("order/"));
-    let shown: Value = serde_json::from_str(&done(folder, &["export", "--order", stream.unwrap()])).unwrap();
+    let named = format!("order/{}", stream.unwrap());
+    let shown: Value = serde_json::from_str(&done(folder, &["export", "--order", &named])).unwrap();
     assert_eq!(shown["persons"], copy["persons"]);
+    let wrong = person(folder, &["export", "--order", "035H-44BN-HQ97"]);
+    assert!(wrong.status.code() == Some(2) && said(&wrong).contains("is no id of an order"), "{}", said(&wrong));
     assert_eq!(recorded(folder, "DataExported").await.len(), 2);
 }
 
@@ -101,7 +107,7 @@ async fn where_two_have_to_agree_one_asks_and_another_approves() {
     let (shop, orders) = closed_shop(1).await;
     let (folder, order) = (shop.path(), orders[0].as_str());
     let asked = done(folder, &["erase", "--order", order, "--reason", "case 9", "--as", "ana", "--erasure-approval"]);
-    assert!(asked.starts_with("recorded for 1 key"), "{asked}");
+    assert!(asked.starts_with("recorded for 1 key: it is erased once somebody else approves"), "{asked}");
     assert!(refused(folder, &["approve", "--order", order, "--as", "ana"]).contains("somebody else"));
     assert!(done(folder, &["export", "--order", order]).contains("ana@example.com"));
     let approved = done(folder, &["approve", "--order", order, "--as", "ben"]);

@@ -244,3 +244,16 @@ fn a_moment_is_served_beside_the_shop_that_goes_on_and_a_wrong_one_is_refused() 
         assert_eq!(past(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_done_and_cannot_be_printed_is_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(serving(folder.path()));
+    for verb in [&["token", "--role", "admin"][..], &["keys", "rotate"], &["permissions"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = daybook(folder.path()).args(verb).stdout(full).output().unwrap();
+        let said = errors(&output);
+        assert!(output.status.code() == Some(1) && said.contains("it was done, but"), "{verb:?}: {said}");
+    }
+}
