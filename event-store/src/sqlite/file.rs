@@ -162,8 +162,9 @@ impl File {
         }
         Err(self.unavailable(format!(
             "the file has {names} names (hard links), and whoever writes it through one of them loses what was written through \
-             another; while nobody has it open, keep the name that has a file beside it which ends in -wal, if one has, and \
-             remove the others (`find -samefile` finds them); if several have one, copy all of these files away first"
+             another; while nobody has it open, look at the files beside its names that end in -wal: keep the name whose \
+             one is not empty, and remove the others (`find -samefile` finds them); if several are not empty, each holds what \
+             the others lack: copy all of these files away first"
         )))
     }
 
