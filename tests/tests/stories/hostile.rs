@@ -208,7 +208,7 @@ async fn storm(client: &Client, url: &str, attacks: &[Attack], many: usize) -> B
     let mixed: Vec<&Attack> = attacks.iter().flat_map(|attack| (0..attack.share).map(move |_| attack)).collect();
     let answers = futures::stream::iter((0..many).map(|number| {
         // Every kind comes, and seldom beside itself.
-        let next = mixed[number * 7 % mixed.len()];
+        let next = mixed[number * 101 % mixed.len()];
         async move { (next.name, attack(client, url, next).await) }
     }));
     let times = answers.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
